@@ -1,0 +1,306 @@
+"""Packs: folders of data that know one code family. Loading checks them and refuses a broken one.
+
+A pack is `pack.yaml` beside `macros.yaml`, `vocabulary/*.yaml`, `facts.yaml`, `requirements.yaml`, `alerts.yaml`,
+`flags.yaml` and `queries.yaml`. What packs share (words, assertion cues, section titles, dates) lives in
+`patterns/common`. Packs of a hospital's own may lie in any folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from analyzer.dates import DateReader
+from analyzer.errors import PackError
+from analyzer.queries import QueryBook
+from analyzer.reading.assertion import Assertions
+from analyzer.reading.layout import Layout, LayoutRules
+from analyzer.reading.matching import Matcher, PatternError, Rule
+from analyzer.reading.reader import Conditions, Reader
+from analyzer.reading.words import Normalizer
+from analyzer.yamlfile import line_of, read_yaml
+
+Lines = dict[tuple[str | int, ...], int]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Examples(_Strict):
+    """Sentences beside a rule. `todo` records a known miss."""
+
+    match: list[str] = Field(default_factory=list)
+    no_match: list[str] = Field(default_factory=list)
+    todo: list[str] = Field(default_factory=list)
+
+
+class VocabularyRule(_Strict):
+    """One way a value is said. Patterns are written over normal words (see analyzer/reading/matching.py)."""
+
+    id: str
+    value: str
+    match: list[str] = Field(min_length=1)
+    near: str | None = None
+    near_within: int = 0
+    not_near: str | None = None
+    not_near_within: int = 0
+    before: str | None = None
+    not_before: str | None = None
+    after: str | None = None
+    not_after: str | None = None
+    sections: list[str] | None = None
+    not_sections: list[str] | None = None
+    assertion: str | None = None
+    blocks: list[str] | None = None
+    tags: list[str] | None = None
+    examples: Examples
+    source: str
+
+
+class Vocabulary(_Strict):
+    """All rules of one element."""
+
+    element: str
+    rules: list[VocabularyRule] = Field(min_length=1)
+
+
+class Cue(_Strict):
+    """Cue words of an assertion category, in ConText's terms."""
+
+    category: Literal["NEGATED", "POSSIBLE", "HYPOTHETICAL", "HISTORICAL", "FAMILY", "TEMPLATE", "PSEUDO", "BREAK", "PATIENT"]
+    direction: Literal["FORWARD", "BACKWARD", "BIDIRECTIONAL", "PSEUDO"]
+    words: list[str] = Field(min_length=1)
+    max_scope: int | None = None
+    max_targets: int | None = None
+    allowed: list[str] | None = None
+    excluded: list[str] | None = None
+    ended_by: list[str] | None = None
+    examples: Examples
+    source: str
+
+
+class CodeSpec(_Strict):
+    """One code of the family: which region values are its own, which neighbours."""
+
+    target: list[str]
+    neighbours: list[str] = Field(default_factory=list)
+
+
+class PackHead(_Strict):
+    """pack.yaml."""
+
+    id: str
+    title: str
+    version: str
+    default_code: str
+    codes: dict[str, CodeSpec]
+    elements: dict[str, list[str]]
+    sections: list[str]
+    linking: dict[str, Any]
+    code_set: str
+    sources: dict[str, str]
+
+
+@dataclass(frozen=True)
+class PackInfo:
+    """A pack as a list shows it."""
+
+    id: str
+    title: str
+    version: str
+    codes: list[str]
+    folder: str
+
+
+@dataclass
+class Pack:
+    """A loaded pack: its data, and the reader built from it."""
+
+    head: PackHead
+    folder: str
+    sha256: str
+    macros: dict[str, str]
+    vocabularies: list[tuple[str, Lines, Vocabulary]]
+    cues: list[Cue]
+    reader: Reader
+    dates: DateReader
+    queries: QueryBook
+    judging: dict[str, Any]
+    section_titles: dict[str, str]
+
+    @property
+    def id(self) -> str:
+        """The pack's name."""
+        return self.head.id
+
+
+def _common() -> Traversable:
+    return importlib.resources.files("patterns") / "common"
+
+
+def _folders(extra: Sequence[str | Path]) -> Iterable[Traversable | Path]:
+    for root in (importlib.resources.files("patterns"), *(Path(p) for p in extra)):
+        if (root / "pack.yaml").is_file():
+            yield root
+            continue
+        for child in sorted(root.iterdir(), key=lambda c: c.name):
+            if child.is_dir() and (child / "pack.yaml").is_file():
+                yield child
+
+
+def _validated(model: type[BaseModel], content: Any, shown: str, lines: Lines) -> Any:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = tuple(first["loc"])
+        key = ".".join(str(p) for p in path)
+        raise PackError(shown, line_of(lines, path), key, first["msg"]) from None
+
+
+def _file(folder: Traversable | Path, name: str) -> tuple[Any, str, Lines]:
+    shown = f"{folder.name}/{name}"
+    file = folder
+    for part in name.split("/"):
+        file = file / part
+    if not file.is_file():
+        raise PackError(shown, None, "", "is missing")
+    content, lines = read_yaml(file, shown)
+    return content, shown, lines
+
+
+def available_packs(folders: Sequence[str | Path] = ()) -> list[PackInfo]:
+    """Packs that ship with Chartgap and those in `folders`, by name. Raises PackError for an unreadable pack.yaml."""
+    out: list[PackInfo] = []
+    for folder in _folders(folders):
+        content, shown, lines = _file(folder, "pack.yaml")
+        head = _validated(PackHead, content, shown, lines)
+        out.append(PackInfo(head.id, head.title, head.version, list(head.codes), str(folder)))
+    return out
+
+
+def load_pack(id_or_folder: str | Path, folders: Sequence[str | Path] = ()) -> Pack:
+    """Load and check a pack by name or folder. Raises PackError naming file, line and key."""
+    path = Path(id_or_folder)
+    if (path / "pack.yaml").is_file():
+        return _load(path)
+    for folder in _folders(folders):
+        content, shown, lines = _file(folder, "pack.yaml")
+        if _validated(PackHead, content, shown, lines).id == str(id_or_folder):
+            return _load(folder)
+    raise PackError(str(id_or_folder), None, "", "no pack of this name")
+
+
+def _load(folder: Traversable | Path) -> Pack:
+    common = _common()
+    content, shown, lines = _file(folder, "pack.yaml")
+    head: PackHead = _validated(PackHead, content, shown, lines)
+    macros: dict[str, str] = {}
+    for place in (common, folder):
+        content, shown, lines = _file(place, "macros.yaml")
+        for name, value in (content or {}).items():
+            macros[name] = "|".join(value) if isinstance(value, list) else str(value)
+    matcher = Matcher(macros)
+    conditions: dict[int, Conditions] = {}
+    vocabularies: list[tuple[str, Lines, Vocabulary]] = []
+    files = sorted(f.name for f in (folder / "vocabulary").iterdir() if f.name.endswith(".yaml"))
+    order = 0
+    for name in files:
+        content, shown, lines = _file(folder, f"vocabulary/{name}")
+        vocabulary: Vocabulary = _validated(Vocabulary, content, shown, lines)
+        allowed = head.elements.get(vocabulary.element)
+        if allowed is None:
+            raise PackError(shown, line_of(lines, ("element",)), "element", f"{vocabulary.element!r} is not declared in pack.yaml")
+        for i, spec in enumerate(vocabulary.rules):
+            where = line_of(lines, ("rules", i))
+            if allowed and spec.value not in allowed:
+                raise PackError(shown, where, f"rules.{i}.value", f"{spec.value!r} is no declared value of {vocabulary.element}")
+            if not spec.examples.match or not spec.examples.no_match:
+                raise PackError(
+                    shown, where, f"rules.{i}.examples", f"rule {spec.id!r} needs a sentence it must match and one it must not"
+                )
+            data = spec.model_dump(exclude_none=True)
+            rule = Rule(f"{vocabulary.element}.{spec.id}", vocabulary.element, spec.value, list(spec.match), order, data)
+            try:
+                matcher.add(rule)
+                held = Conditions.build(data, macros)
+            except (PatternError, re.error) as error:
+                raise PackError(shown, where, f"rules.{i}", str(error)) from None
+            if any(v not in (None, 0, frozenset()) for v in vars(held).values()):
+                conditions[order] = held
+            order += 1
+        vocabularies.append((shown, lines, vocabulary))
+    word_data, _, _ = _file(common, "words.yaml")
+    normalizer = Normalizer(
+        word_data["abbreviations"], word_data.get("spellings") or {}, word_data.get("not_typos") or [], matcher.literals
+    )
+    cue_data, cue_shown, cue_lines = _file(common, "assertion.yaml")
+    cues = [
+        _validated(Cue, item, cue_shown, {p[2:]: n for p, n in cue_lines.items() if p[:2] == ("cues", i)})
+        for i, item in enumerate(cue_data["cues"])
+    ]
+    section_data, _, _ = _file(common, "sections.yaml")
+    titles = {title: name for name, entry in section_data["titles"].items() for title in entry}
+
+    def compiled(key: str) -> re.Pattern[str] | None:
+        value = section_data.get(key)
+        return re.compile("|".join(value), re.I) if value else None
+
+    layout = Layout(
+        LayoutRules(
+            titles=titles,
+            short_titles=frozenset(section_data["short_titles"]),
+            spoken=compiled("spoken"),
+            stale=compiled("stale"),
+            stale_tail=compiled("stale_tail"),
+            restart=compiled("restart"),
+            one_line=frozenset(section_data["one_line"]),
+            yes=frozenset(section_data["yes_words"]),
+            no=frozenset(section_data["no_words"]),
+        )
+    )
+    reader = Reader(
+        normalizer, layout, matcher, conditions, Assertions([c.model_dump() for c in cues]), section_data["assertion"]
+    )
+    judging: dict[str, Any] = {}
+    for name in ("facts", "requirements", "alerts", "flags"):
+        content, shown, lines = _file(folder, f"{name}.yaml")
+        judging[name] = content
+        judging[f"{name}_lines"] = (shown, lines)
+    digest = hashlib.sha256()
+    for place in (common, folder):
+        for path in _all_files(place):
+            digest.update(path[0].encode())
+            digest.update(path[1].read_bytes())
+    return Pack(
+        head=head,
+        folder=str(folder),
+        sha256=digest.hexdigest(),
+        macros=macros,
+        vocabularies=vocabularies,
+        cues=cues,
+        reader=reader,
+        dates=DateReader.from_yaml(common / "dates.yaml"),
+        queries=QueryBook.from_pack_files(folder / "queries.yaml"),
+        judging=judging,
+        section_titles=titles,
+    )
+
+
+def _all_files(folder: Traversable | Path, prefix: str = "") -> list[tuple[str, Any]]:
+    out: list[tuple[str, Any]] = []
+    for child in sorted(folder.iterdir(), key=lambda c: c.name):
+        if child.is_dir():
+            out.extend(_all_files(child, f"{prefix}{child.name}/"))
+        elif child.name.endswith(".yaml"):
+            out.append((f"{prefix}{child.name}", child))
+    return out

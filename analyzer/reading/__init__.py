@@ -1,0 +1,1 @@
+"""Reading: from a note's text to findings. Knows nothing of requirements or codes."""
