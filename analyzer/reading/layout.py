@@ -295,9 +295,9 @@ class Layout:
         cuts = sorted(set(cuts)) + [end]
         out: list[tuple[int, int, str]] = []
         for a, b in zip(cuts, cuts[1:], strict=False):
-            if b - a > 220 and text.count(" ", a, b) > 40 and rules.restart is not None:
-                marks = sum(text.count(c, a, b) for c in ".;:,")
-                if marks * 28 < text.count(" ", a, b):
+            if rules.restart is not None and b - a > 100:
+                spoken = len(text[a:b].split())
+                if spoken > 18 and sum(text.count(c, a, b) for c in ".;:,|/") * 20 < spoken:
                     out.extend(self._dictation(text, a, b, section))
                     section = out[-1][2]
                     continue

@@ -20,6 +20,7 @@ from analyzer.reading.words import Words
 _MACRO = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _GAP = re.compile(r" ~(\d+) ")
 _MAX_FIRST = 3000
+_PREFIX = (3, 4, 5, 6)
 
 
 class PatternError(ValueError):
@@ -100,9 +101,9 @@ def first_words(regex: str) -> tuple[set[str], set[str]]:
 
     rest = walk(sre_parse.parse(regex), [""])
     whole.update(rest)
-    if "" in whole or "" in prefixes or any(len(p) < 2 for p in prefixes):
-        raise PatternError("a pattern must begin with a word, not with anything")
-    return whole, prefixes
+    if "" in whole or any(len(p) < _PREFIX[0] for p in prefixes):
+        raise PatternError("a pattern must begin with a word or three letters of it, not with anything")
+    return whole, {p[: _PREFIX[-1]] for p in prefixes}
 
 
 @dataclass(slots=True)
@@ -161,7 +162,7 @@ class Matcher:
         seen: dict[tuple[int, int], Match] = {}
         for i, word in enumerate(norm):
             candidates = whole.get(word)
-            for size in (3, 4, 5, 6):
+            for size in _PREFIX:
                 more = prefix.get(word[:size]) if len(word) >= size else None
                 if more:
                     candidates = (candidates or []) + more
