@@ -104,6 +104,8 @@ class PackHead(_Strict):
     default_code: str
     codes: dict[str, CodeSpec]
     elements: dict[str, list[str]]
+    shown: list[str]
+    inner_values: list[str] = Field(default_factory=list)
     sections: list[str]
     linking: dict[str, Any]
     code_set: str
@@ -136,6 +138,20 @@ class Pack:
     queries: QueryBook
     judging: dict[str, Any]
     section_titles: dict[str, str]
+    age_patterns: list[re.Pattern[str]]
+
+    @property
+    def shown_elements(self) -> dict[str, frozenset[str]]:
+        """Elements and values that a report's findings show; the others only help reading."""
+        return {e: frozenset(self.head.elements[e]) - frozenset(self.head.inner_values) for e in self.head.shown}
+
+    def age_of(self, text: str) -> int | None:
+        """The patient's age in years where the note states one."""
+        for pattern in self.age_patterns:
+            match = pattern.search(text[:3000])
+            if match is not None:
+                return int(match.group(1))
+        return None
 
     @property
     def id(self) -> str:
@@ -293,6 +309,7 @@ def _load(folder: Traversable | Path) -> Pack:
         queries=QueryBook.from_pack_files(folder / "queries.yaml"),
         judging=judging,
         section_titles=titles,
+        age_patterns=[re.compile(p, re.I) for p in section_data["age"]],
     )
 
 

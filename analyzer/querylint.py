@@ -10,11 +10,11 @@ import importlib.resources
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources.abc import Traversable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -43,8 +43,11 @@ Kind = Literal[
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _TICK = re.compile(r"[ \t]*(?:[-*] )?[\[(]([ xX*✓✗])[\])] ?(\S.*)")
-_BULLET = re.compile(r'- "(.+)"(?: \.\.\.)? \([^()]*\)')
+_BULLET = re.compile(r'- "(.+)"(?: \.\.\.)? \(.*\)')
 _NUMBER = re.compile(r"(\d+)\. ")
+_LEADING_GROUP = re.compile(r"\(\?:([^()]*)\)(?![?*+{])(.*)")
+_BRACKETED = re.compile(r"\[[^]]*\]|\([^()]*\)")
+_LEADING_LETTER = re.compile(r"[A-Za-z](?![?*+{])")
 _SENTENCE_END = re.compile(r"[.;:\n]")
 
 
@@ -154,7 +157,9 @@ def load_checked(file: Path | Traversable, model: type[ModelT]) -> tuple[ModelT,
 @dataclass(slots=True)
 class _Choice:
     span: Span
-    ticked: bool
+    text: str
+    closing: bool
+    ticked: bool = False
 
 
 @dataclass(slots=True)
@@ -163,44 +168,86 @@ class _Question:
     indicators: int
     choices: list[_Choice] = field(default_factory=list)
 
+    @property
+    def own(self) -> list[_Choice]:
+        """The choices without the closing ones."""
+        return [choice for choice in self.choices if not choice.closing]
+
 
 @dataclass(slots=True)
 class _Form:
-    """A query taken apart; all spans are of `text`. `exempt` is what the word rules do not read."""
+    """A query taken apart; all spans are of `text`. `exempt` is what the word rules do not read.
+
+    `plain` is the text as the word rules read it, `small` the same in small letters; both are as long as `text`.
+    """
 
     text: str
+    plain: str = ""
+    small: str = ""
     title: Span | None = None
     questions: list[_Question] = field(default_factory=list)
     quotes: list[Span] = field(default_factory=list)
     exempt: list[Span] = field(default_factory=list)
 
+    def set_reading(self) -> None:
+        """Set `plain` and `small` once it is known what is exempt. A blanked quote must not join its neighbours."""
+        plain = self.text
+        for start, end in self.exempt:
+            plain = plain[:start] + "\0" * (end - start) + plain[end:]
+        self.plain = plain.replace("\n", " ")
+        self.small = _small(self.plain)
+
 
 class _Record:
-    """The notes a query speaks of. Whether they hold a diagnosis is looked up only when asked."""
+    """The notes a query speaks of, looked into only when asked."""
 
     def __init__(self, notes: Sequence[str]) -> None:
-        self.notes = notes
-        self._flat: list[str] | None = None
+        self._notes = notes
+        self._held: dict[re.Pattern[str], bool] = {}
+
+    @cached_property
+    def _flat(self) -> list[str]:
+        return [" ".join(note.split()) for note in self._notes]
+
+    @cached_property
+    def _small(self) -> list[str]:
+        return [_small(note) for note in self._notes]
 
     def quotes(self, quote: str) -> bool:
-        if self._flat is None:
-            self._flat = [" ".join(note.split()) for note in self.notes]
-        return any(quote in note for note in self._flat)
+        """Whether a note holds the quote, line breaks read as blanks."""
+        return any(quote in note for note in self._notes) or any(quote in note for note in self._flat)
 
     def holds(self, words: re.Pattern[str]) -> bool:
-        return any(words.search(note) for note in self.notes)
+        """Whether a note holds one of the words."""
+        if words not in self._held:
+            self._held[words] = any(words.search(note) for note in self._small)
+        return self._held[words]
 
     def clauses(self, words: re.Pattern[str]) -> Iterator[str]:
-        """Every clause that holds one of the words."""
-        for note in self.notes:
+        """Every clause that holds one of the words, in small letters."""
+        for note in self._small:
             for hit in words.finditer(note):
                 before = [m.end() for m in _SENTENCE_END.finditer(note, 0, hit.start())]
                 after = _SENTENCE_END.search(note, hit.end())
                 yield note[before[-1] if before else 0 : after.start() if after else len(note)]
 
 
-def _whole_words(words: Iterable[str], case_sensitive: bool = False) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", 0 if case_sensitive else re.IGNORECASE)
+def _small(text: str) -> str:
+    """The text in small letters and of the same length, whatever the script."""
+    small = text.lower()
+    return small if len(small) == len(text) else "".join(c if len(c.lower()) != 1 else c.lower() for c in text)
+
+
+def _whole_words(words: Iterable[str]) -> re.Pattern[str]:
+    """The alternatives as one expression, gathered by first letter: `re` then tries a few for a word, not all."""
+    by_letter: dict[str, list[str]] = {}
+    for word in words:
+        group = _LEADING_GROUP.fullmatch(word)
+        for alternative in [part + group[2] for part in group[1].split("|")] if group else [word]:
+            letter = alternative[0] if _LEADING_LETTER.match(alternative) else ""
+            by_letter.setdefault(letter, []).append(alternative[len(letter) :])
+    branches = [f"{letter}(?:{'|'.join(rest)})" for letter, rest in by_letter.items()]
+    return re.compile(rf"\b(?:{'|'.join(branches)})(?!\w)")
 
 
 class QueryRules:
@@ -220,16 +267,27 @@ class QueryRules:
                 raise PackError(shown, line_of(lines, ("rules", i, "id")), f"rules.{i}.id", f"{rule.id!r} stands twice")
             known.add(rule.id)
             if rule.source not in data.sources:
-                raise PackError(shown, line_of(lines, ("rules", i, "source")), f"rules.{i}.source", "is no listed source")
+                raise PackError(
+                    shown, line_of(lines, ("rules", i, "source")), f"rules.{i}.source", "is no listed source"
+                )
             if rule.words:
                 where = line_of(lines, ("rules", i, "words"))
-                self._words[rule.id] = _compiled(rule.words, rule.case_sensitive, shown, where, f"rules.{i}.words")
+                self._words[rule.id] = _compiled(rule.words, shown, where, f"rules.{i}.words")
+        anywhere = [
+            rule for rule in data.rules if rule.kind == "words" and "any" in rule.where and not rule.case_sensitive
+        ]
+        self._anywhere_ids = frozenset(rule.id for rule in anywhere)
+        # One pass over a clean text in place of one for every rule.
+        self._anywhere = _whole_words(word for rule in anywhere for word in rule.words)
         self.guards = [
-            (guard, _compiled(guard.words, False, shown, line_of(lines, ("guarded_words", i)), f"guarded_words.{i}.words"))
+            (
+                guard,
+                _compiled(guard.words, shown, line_of(lines, ("guarded_words", i)), f"guarded_words.{i}.words"),
+            )
             for i, guard in enumerate(data.guarded_words)
         ]
         self._families = {
-            name: _compiled(words, False, shown, line_of(lines, ("diagnoses", name)), f"diagnoses.{name}")
+            name: _compiled(words, shown, line_of(lines, ("diagnoses", name)), f"diagnoses.{name}")
             for name, words in data.diagnoses.items()
         }
         self._any_diagnosis = _whole_words(word for words in data.diagnoses.values() for word in words)
@@ -240,7 +298,7 @@ class QueryRules:
 
     def names_diagnosis(self, text: str) -> bool:
         """Whether a text holds the name of any diagnosis."""
-        return self._any_diagnosis.search(text) is not None
+        return self._any_diagnosis.search(_small(text)) is not None
 
     def lint(
         self, text_or_query: str | Query, record: Sequence[str] = (), template_only: bool = False
@@ -249,9 +307,11 @@ class QueryRules:
         form = self._query_form(text_or_query) if isinstance(text_or_query, Query) else self._text_form(text_or_query)
         held = _Record(() if template_only else record)
         form.exempt.extend(span for span in form.quotes if held.quotes(form.text[slice(*span)]))
+        form.set_reading()
         out: list[LintProblem] = []
+        idle = frozenset() if self._anywhere.search(form.small) else self._anywhere_ids
         for rule in self.rules:
-            if template_only and rule.kind in _NEED_A_RECORD:
+            if rule.id in idle or (template_only and rule.kind in _NEED_A_RECORD):
                 continue
             found = _CHECKS[rule.kind](self, rule, form, held)
             out.extend(LintProblem(rule.id, a, b, form.text[a:b], rule.message) for a, b in found)
@@ -264,7 +324,10 @@ class QueryRules:
         question = _Question((at, at + len(query.question)), len(query.indicators))
         at += len(query.question) + 1
         for line in lines[2:]:
-            question.choices.append(_Choice((at + len(self.layout.tick), at + len(line)), ticked=False))
+            option = line[len(self.layout.tick) :]
+            question.choices.append(
+                _Choice((at + len(self.layout.tick), at + len(line)), option, self.is_closing(option))
+            )
             at += len(line) + 1
         form.questions.append(question)
         return form
@@ -302,7 +365,8 @@ class QueryRules:
                     if not form.questions:
                         form.questions.append(_Question((start, start), len(form.quotes)))
                     span = (start + choice.start(2), start + choice.end(2))
-                    form.questions[-1].choices.append(_Choice(span, ticked=choice[1] != " "))
+                    ticked = choice[1] != " "
+                    form.questions[-1].choices.append(_Choice(span, choice[2], self.is_closing(choice[2]), ticked))
                     continue
                 number = _NUMBER.match(line)
                 if not form.questions or form.questions[-1].choices or (laid_out and number):
@@ -321,26 +385,21 @@ class QueryRules:
         if "question" in rule.where:
             spans.extend(question.span for question in form.questions)
         if "option" in rule.where:
-            spans.extend(choice.span for question in form.questions for choice in self._own(question, form))
+            spans.extend(choice.span for question in form.questions for choice in question.own)
         return spans
-
-    def _own(self, question: _Question, form: _Form) -> list[_Choice]:
-        """The choices without the closing ones."""
-        return [choice for choice in question.choices if not self.is_closing(form.text[slice(*choice.span)])]
 
     def _diagnoses(self, form: _Form, span: Span, held: _Record) -> Iterator[tuple[Span, re.Pattern[str], bool]]:
         """Every diagnosis named in a span, its family's words, and whether the record holds that family."""
-        if self._any_diagnosis.search(form.text, *span) is None:
+        if self._any_diagnosis.search(form.small, *span) is None:
             return
         for words in self._families.values():
-            for hit in words.finditer(form.text, *span):
+            for hit in words.finditer(form.small, *span):
                 yield hit.span(), words, held.holds(words)
 
     def _check_words(self, rule: LintRule, form: _Form, held: _Record) -> Iterator[Span]:
+        text = form.plain if rule.case_sensitive else form.small
         for span in self._spans(rule, form):
-            for hit in self._words[rule.id].finditer(form.text, *span):
-                if not any(a <= hit.start() and hit.end() <= b for a, b in form.exempt):
-                    yield hit.span()
+            yield from (hit.span() for hit in self._words[rule.id].finditer(text, *span))
 
     def _check_unrecorded_diagnosis(self, rule: LintRule, form: _Form, held: _Record) -> Iterator[Span]:
         for span in self._spans(rule, form):
@@ -348,7 +407,7 @@ class QueryRules:
 
     def _check_unrecorded_diagnosis_option(self, rule: LintRule, form: _Form, held: _Record) -> Iterator[Span]:
         for question in form.questions:
-            own = self._own(question, form)
+            own = question.own
             if question.indicators and len(own) > 1:
                 continue
             for choice in own:
@@ -356,10 +415,10 @@ class QueryRules:
 
     def _check_yes_no_diagnosis(self, rule: LintRule, form: _Form, held: _Record) -> Iterator[Span]:
         for question in form.questions:
-            text = form.text[slice(*question.span)]
+            text = form.small[slice(*question.span)]
             number = _NUMBER.match(text)
             opened = self._words[rule.id].match(text, number.end() if number else 0)
-            answers = {form.text[slice(*choice.span)].casefold() for choice in question.choices}
+            answers = {choice.text.casefold() for choice in question.choices}
             if not opened and not {"yes", "no"} & answers:
                 continue
             if any(not recorded for _, _, recorded in self._diagnoses(form, question.span, held)):
@@ -368,7 +427,7 @@ class QueryRules:
     def _check_uncertainty_dropped(self, rule: LintRule, form: _Form, held: _Record) -> Iterator[Span]:
         hedges = self._words[rule.id]
         for span in self._spans(rule, form):
-            if hedges.search(form.text, *span):
+            if hedges.search(form.small, *span):
                 continue
             for named, words, recorded in self._diagnoses(form, span, held):
                 if recorded and all(hedges.search(clause) for clause in held.clauses(words)):
@@ -376,31 +435,32 @@ class QueryRules:
 
     def _check_option_missing(self, rule: LintRule, form: _Form, held: _Record) -> Iterator[Span]:
         for question in form.questions:
-            texts = [form.text[slice(*choice.span)] for choice in question.choices]
+            texts = [choice.text.lower() for choice in question.choices]
             if texts and not any(self._words[rule.id].match(text) for text in texts):
                 yield question.span
 
     def _check_option_form(self, rule: LintRule, form: _Form, held: _Record) -> Iterator[Span]:
         for question in form.questions:
-            own = self._own(question, form)
-            sizes = [choice.span[1] - choice.span[0] for choice in own]
-            for choice, size in zip(own, sizes, strict=True):
-                text = form.text[slice(*choice.span)]
-                stands_out = size - min(sizes) > rule.limit
-                if stands_out or text[-1] in ".!?" or (size > 3 and text.isupper()) or text[0].islower():
+            shortest = min((len(choice.text) for choice in question.own), default=0)
+            for choice in question.own:
+                text = choice.text
+                shouted = len(text) > 3 and text.isupper()
+                if len(text) - shortest > rule.limit or text.endswith((".", "!", "?")) or shouted or text[:1].islower():
                     yield choice.span
 
     def _check_option_order(self, rule: LintRule, form: _Form, held: _Record) -> Iterator[Span]:
         for question in form.questions:
-            keys = [(self.is_closing(t), "" if self.is_closing(t) else t.casefold(), c.span)
-                    for c in question.choices for t in [form.text[slice(*c.span)]]]
-            yield from (after[2] for before, after in pairwise(keys) if after[:2] < before[:2])
+            for before, after in pairwise(question.choices):
+                if before.closing > after.closing or (
+                    not after.closing and before.text.casefold() > after.text.casefold()
+                ):
+                    yield after.span
 
     def _check_option_repeated(self, rule: LintRule, form: _Form, held: _Record) -> Iterator[Span]:
         for question in form.questions:
             seen: set[str] = set()
             for choice in question.choices:
-                text = form.text[slice(*choice.span)].casefold()
+                text = choice.text.casefold()
                 if text in seen:
                     yield choice.span
                 seen.add(text)
@@ -437,9 +497,15 @@ _CHECKS: dict[Kind, _Check] = {
 _NEED_A_RECORD = frozenset({"unrecorded_diagnosis_option", "option_grounds", "quote_in_record"})
 
 
-def _compiled(words: list[str], case_sensitive: bool, shown: str, line: int | None, key: str) -> re.Pattern[str]:
+def _compiled(words: list[str], shown: str, line: int | None, key: str) -> re.Pattern[str]:
+    for word in words:
+        bare = word
+        while (shorter := _BRACKETED.sub("", bare)) != bare:
+            bare = shorter
+        if "|" in bare:
+            raise PackError(shown, line, key, f"{word!r} is more than one alternative")
     try:
-        return _whole_words(words, case_sensitive)
+        return _whole_words(words)
     except re.error as error:
         raise PackError(shown, line, key, f"is no regular expression: {error}") from None
 

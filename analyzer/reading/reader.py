@@ -49,6 +49,18 @@ class Reading:
     words: list[Words]
     mentions: list[Mention] = field(default_factory=list)
 
+    _spans: dict[int, tuple[int, int]] | None = None
+
+    def mentions_at(self, segment: int) -> list[Mention]:
+        """Mentions of one segment; they stand together in `mentions`."""
+        if self._spans is None:
+            self._spans = {}
+            for i, m in enumerate(self.mentions):
+                a, _ = self._spans.get(m.segment, (i, i))
+                self._spans[m.segment] = (a, i + 1)
+        a, b = self._spans.get(segment, (0, 0))
+        return self.mentions[a:b]
+
     def of(self, *elements: str) -> list[Mention]:
         """Mentions of some elements."""
         return [m for m in self.mentions if m.element in elements]

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -24,11 +23,23 @@ from analyzer.render.wording import (
     visible,
     words,
 )
-from analyzer.report import VERDICT_WORDS, Evidence, GapReport, Requirement
+from analyzer.report import (
+    VERDICT_WORDS,
+    Alert,
+    CandidateCode,
+    CombinedQuery,
+    Evidence,
+    GapReport,
+    Prompt,
+    Requirement,
+    ReviewFlag,
+)
 
 MAX_QUOTES = 3
 MAX_WIDTH = 100
 """Longer lines are harder to read, however wide the terminal."""
+
+_LEAD_WIDTH = 15
 
 _STATUS_STYLES = {"documented": "green", "insufficient": "yellow", "conflicting": "red", "missing": "magenta"}
 _VERDICT_STYLES: dict[str | None, str] = {
@@ -38,13 +49,16 @@ _VERDICT_STYLES: dict[str | None, str] = {
     None: "bold cyan",
 }
 _SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-_PLAIN_GLYPHS = str.maketrans({"✓": "+", "≠": "!", "○": "-", "→": ">", "…": ".", "“": '"', "”": '"', "·": "-", "─": "-"})
+_PLAIN_GLYPHS = str.maketrans(
+    {"✓": "+", "≠": "!", "○": "-", "→": ">", "…": ".", "“": '"', "”": '"', "·": "-", "─": "-"}
+)
 
 
 def print_report(report: GapReport, console: Console, *, with_queries: bool = False) -> None:
     """Print one report. `with_queries` adds the combined queries, unindented so that they copy cleanly."""
     plain = not (console.encoding or "").lower().startswith("utf")
-    console.print(Group(*_report(report, with_queries, plain)), highlight=False)
+    parts = _Page(report, plain=plain).parts(with_queries=with_queries)
+    console.print(Group(*parts), highlight=False, markup=False, emoji=False)
 
 
 def print_evaluation(
@@ -89,95 +103,117 @@ def _interval(bounds: tuple[float, float] | None) -> str:
     return "" if bounds is None else f"{bounds[0]:.3f}-{bounds[1]:.3f}"
 
 
-def _report(report: GapReport, with_queries: bool, plain: bool) -> Iterator[RenderableType]:
-    def text(content: str, style: str = "") -> Text:
-        return Text(content.translate(_PLAIN_GLYPHS) if plain else content, style)
+class _Page:
+    """One report as rich renderables. `plain` keeps to ASCII signs for terminals that have no others."""
 
-    def hanging(lead: Text, body: Iterable[RenderableType]) -> Table:
+    def __init__(self, report: GapReport, *, plain: bool) -> None:
+        self.report = report
+        self.plain = plain
+
+    def parts(self, *, with_queries: bool) -> Iterator[RenderableType]:
+        report = self.report
+        yield from self.header()
+        yield from self.requirements()
+        yield from self.listed("Alerts", map(self.alert, report.alerts))
+        yield from self.listed("For review", map(self.flag, report.review_flags))
+        yield from self.listed("Candidate codes, for coder review", map(self.candidate, report.candidate_codes))
+        yield from self.listed("Questions for the author", map(self.prompt, report.prompts))
+        if with_queries:
+            yield from self.listed("Queries", map(self.combined_query, report.queries))
+        elif report.queries:
+            yield from ("", self.text("A combined query is ready: --queries shows it.", "dim"))
+        yield from self.listed("Warnings", (self.text(one_line(warning)) for warning in report.warnings))
+        source = report.provenance
+        made_by = f"chartgap {source.chartgap} · {source.pack} {source.pack_version} · {source.code_set}"
+        yield from ("", self.text(made_by, "dim"), self.text(REVIEWER_ONLY, "dim"))
+
+    def header(self) -> Iterator[RenderableType]:
+        report = self.report
+        yield self.rule(one_line(report.case_id or report.note_id))
+        yield self.text(f"{report.code} {one_line(report.code_title)}")
+        yield self.text(f"Date of service: {report.date_of_service or 'not given'}")
+        words_of_verdict = VERDICT_WORDS[report.verdict].upper()
+        yield from (
+            "",
+            self.text(f"{VERDICT_GLYPHS[report.verdict]} {words_of_verdict}", _VERDICT_STYLES[report.verdict]),
+            self.hanging(self.text("  because"), (self.text(one_line(phrase)) for phrase in because(report))),
+            self.hanging(self.text("  documentation"), [self.text(completeness(report))]),
+        )
+        if not report.relevant:
+            note = "the note does not concern this code, so no query is made"
+            yield self.hanging(self.text("  relevance"), [self.text(note)])
+
+    def requirements(self) -> Iterator[RenderableType]:
+        items = self.report.requirements
+        documented = sum(item.status == "documented" for item in items)
+        yield from ("", self.rule(f"Requirements ({documented} of {len(items)} documented)"))
+        for position, item in enumerate(items):
+            if position:
+                yield ""
+            yield self.requirement(item)
+
+    def requirement(self, item: Requirement) -> RenderableType:
+        status = self.text(f"{STATUS_GLYPHS[item.status]} {item.status}", _STATUS_STYLES[item.status])
+        body = [Text.assemble(self.text(one_line(item.label), "bold"), self.text(f"  {item.basis}", "dim"))]
+        value = readable(item.value)
+        if value:
+            body.append(self.text(value, "cyan"))
+        body.append(self.text(one_line(item.reason)))
+        body.extend(self.quotes(item.evidence))
+        for other in item.answered_elsewhere:
+            body.append(self.text(f"Answered in {one_line(other.note_id)}: “{one_line(other.text)}”"))
+        if item.query is not None:
+            sending = SEND_QUERY_WORDS[item.send_query]
+            body.append(self.text(f"Query ({sending}): {one_line(item.query.question)}", "italic"))
+            body.extend(self.text(f"[ ] {one_line(option)}") for option in item.query.options)
+        return self.hanging(status, body)
+
+    def alert(self, alert: Alert) -> RenderableType:
+        codes = f" ({', '.join(alert.codes)})" if alert.codes else ""
+        lead = self.text(alert.severity, _SEVERITY_STYLES[alert.severity])
+        return self.hanging(lead, [self.text(one_line(alert.message) + codes), *self.quotes(alert.evidence)])
+
+    def flag(self, flag: ReviewFlag) -> RenderableType:
+        return self.hanging(self.text("flag"), [self.text(one_line(flag.message)), *self.quotes(flag.evidence)])
+
+    def candidate(self, candidate: CandidateCode) -> RenderableType:
+        why = self.text(f"{RELATION_WORDS[candidate.relation]}: {one_line(candidate.reason)}")
+        return self.hanging(self.text(candidate.code, "bold"), [why])
+
+    def prompt(self, prompt: Prompt) -> RenderableType:
+        return Text.assemble(self.text(words(prompt.requirement), "bold"), "\n", self.text(one_line(prompt.question)))
+
+    def combined_query(self, query: CombinedQuery) -> RenderableType:
+        """Unindented, so that it copies cleanly."""
+        recipient = self.text(f"To: {words(query.recipient_role)}", "dim")
+        return Group(recipient, self.text(one_line(query.title), "bold"), self.text(visible(query.text)))
+
+    def quotes(self, evidence: Sequence[Evidence]) -> Iterator[Text]:
+        for item in evidence[:MAX_QUOTES]:
+            about = [words(item.section), item.assertion]
+            if item.side is not None:
+                about.append(f"side {item.side}")
+            if len(self.report.note_ids) > 1:
+                about.append(one_line(item.note_id))
+            yield Text.assemble(self.text(f"“{one_line(item.text)}”"), self.text(f" · {', '.join(about)}", "dim"))
+        if len(evidence) > MAX_QUOTES:
+            yield self.text(f"and {len(evidence) - MAX_QUOTES} more", "dim")
+
+    def listed(self, title: str, items: Iterable[RenderableType]) -> Iterator[RenderableType]:
+        """A titled list, or nothing at all."""
+        found = list(items)
+        if found:
+            yield from ("", self.rule(title), *found)
+
+    def text(self, content: str, style: str = "") -> Text:
+        return Text(content.translate(_PLAIN_GLYPHS) if self.plain else content, style)
+
+    def rule(self, title: str) -> Rule:
+        return Rule(self.text(title, "bold"), align="left", style="dim", characters="-" if self.plain else "─")
+
+    def hanging(self, lead: Text, body: Iterable[RenderableType]) -> Table:
         grid = Table.grid(padding=(0, 1))
-        grid.add_column(width=16, no_wrap=True)
+        grid.add_column(width=_LEAD_WIDTH, overflow="fold")
         grid.add_column(ratio=1, overflow="fold")
         grid.add_row(lead, Group(*body))
         return grid
-
-    def quote(evidence: Evidence) -> Text:
-        about = [words(evidence.section), evidence.assertion]
-        about += [f"side {evidence.side}"] if evidence.side else []
-        about += [evidence.note_id] if len(report.note_ids) > 1 else []
-        line = text(f"“{one_line(evidence.text)}” ")
-        line.append(text("· " + ", ".join(about), "dim"))
-        return line
-
-    def section(title: str) -> Iterator[RenderableType]:
-        yield Text()
-        yield Rule(text(title, "bold"), align="left", style="dim", characters="-" if plain else "─")
-
-    def requirement(item: Requirement) -> Table:
-        status = text(f"{STATUS_GLYPHS[item.status]} {item.status}", _STATUS_STYLES[item.status])
-        head = Text.assemble(text(one_line(item.label), "bold"), text(f"  {item.basis}", "dim"))
-        body: list[RenderableType] = [head]
-        value = readable(item.value)
-        if value:
-            body.append(text(value))
-        body.append(text(one_line(item.reason)))
-        body.extend(quote(evidence) for evidence in item.evidence[:MAX_QUOTES])
-        if len(item.evidence) > MAX_QUOTES:
-            body.append(text(f"and {len(item.evidence) - MAX_QUOTES} more", "dim"))
-        for other in item.answered_elsewhere:
-            body.append(text(f"Answered in {one_line(other.note_id)}: “{one_line(other.text)}”"))
-        if item.query is not None:
-            body.append(text(f"Query ({SEND_QUERY_WORDS[item.send_query]}): {one_line(item.query.question)}", "italic"))
-            body.extend(text(f"[ ] {one_line(option)}") for option in item.query.options)
-        return hanging(status, body)
-
-    yield Rule(text(one_line(report.case_id or report.note_id), "bold"), align="left", characters="-" if plain else "─")
-    yield text(f"{report.code} {one_line(report.code_title)}")
-    yield text(f"Date of service: {report.date_of_service or 'not given'}")
-    yield Text()
-    verdict = text(
-        f"{VERDICT_GLYPHS[report.verdict]} {VERDICT_WORDS[report.verdict].upper()}", _VERDICT_STYLES[report.verdict]
-    )
-    yield verdict
-    yield hanging(text("  because"), [text(one_line(phrase)) for phrase in because(report)])
-    yield hanging(text("  documentation"), [text(completeness(report))])
-    if not report.relevant:
-        yield hanging(text("  relevance"), [text("the note is not about this code; no query is made")])
-
-    documented = sum(item.status == "documented" for item in report.requirements)
-    yield from section(f"Requirements ({documented} of {len(report.requirements)} documented)")
-    for position, item in enumerate(report.requirements):
-        yield Padding(requirement(item), (1 if position else 0, 0, 0, 0))
-
-    if report.alerts:
-        yield from section("Alerts")
-        for alert in report.alerts:
-            codes = f" ({', '.join(alert.codes)})" if alert.codes else ""
-            lead = text(alert.severity, _SEVERITY_STYLES[alert.severity])
-            yield hanging(lead, [text(one_line(alert.message) + codes), *map(quote, alert.evidence[:MAX_QUOTES])])
-    if report.review_flags:
-        yield from section("For review")
-        for flag in report.review_flags:
-            yield hanging(
-                text("flag"), [text(one_line(flag.message)), *map(quote, flag.evidence[:MAX_QUOTES])]
-            )
-    if report.candidate_codes:
-        yield from section("Candidate codes, for coder review")
-        for candidate in report.candidate_codes:
-            body = [text(f"{RELATION_WORDS[candidate.relation]}: {one_line(candidate.reason)}")]
-            yield hanging(text(candidate.code, "bold"), body)
-    if report.prompts:
-        yield from section("Questions for the author")
-        for prompt in report.prompts:
-            yield hanging(text(words(prompt.requirement)), [text(one_line(prompt.question))])
-    if report.queries and not with_queries:
-        yield Text()
-        yield text(f"{len(report.queries)} combined query ready: add --queries to read it.", "dim")
-    if with_queries:
-        yield from _queries(report, section, text)
-    if report.warnings:
-        yield from section("Warnings")
-        yield from (text(one_line(warning)) for warning in report.warnings)
-    source = report.provenance
-    yield Text()
-    yield text(f"chartgap {source.chartgap} · {source.pack} {source.pack_version} · {source.code_set}", "dim")
-    yield text(REVIEWER_ONLY, "dim")

@@ -16,6 +16,7 @@ RELATION_WORDS = {"instead": "instead of the code", "with": "with the code", "qu
 REVIEWER_ONLY = "For a reviewer. Chartgap assigns no code and tells no provider what to write."
 
 # Control characters could drive a terminal, and direction overrides could show text in another order than it stands.
+_OTHER_BREAKS = str.maketrans("\r\v\f", "\n\n\n")
 _HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -27,9 +28,9 @@ def words(identifier: str) -> str:
 def visible(text: str) -> str:
     """The text, as long as before, with every character that acts instead of showing replaced by one that shows.
 
-    Tabs and line ends stay; a carriage return before a line feed becomes a space.
+    Tabs and line feeds stay, other breaks become line feeds.
     """
-    return _HARMFUL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", " \n"))
+    return _HARMFUL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", " \n").translate(_OTHER_BREAKS))
 
 
 def one_line(text: str) -> str:

@@ -1,0 +1,210 @@
+"""One pack's judgement of one linked reading: requirements, alerts, flags, verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from analyzer.errors import PackError
+from analyzer.judging import ExpressionError, Fact, FactBook, Node, Spot, compile_expression
+from analyzer.linking import Linked
+from analyzer.yamlfile import line_of
+
+
+@dataclass(slots=True)
+class Judged:
+    """A requirement's status with the rule that gave it."""
+
+    id: str
+    label: str
+    basis: str
+    status: str
+    value: Any
+    reason: str
+    spots: list[Spot]
+    send_query: str
+    sources: list[str]
+    sides: dict[int, str]
+
+
+@dataclass(slots=True)
+class Raised:
+    """An alert or review flag that holds."""
+
+    id: str
+    message: str
+    spots: list[Spot]
+    severity: str = "info"
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Assessment:
+    """Everything judged of one note for one code."""
+
+    requirements: list[Judged]
+    alerts: list[Raised]
+    flags: list[Raised]
+    verdict: str
+    verdict_rule: str
+    verdict_requirements: list[str]
+    verdict_alerts: list[str]
+    relevant: bool
+    facts: dict[str, Fact]
+
+
+class Judge:
+    """Compiled rules of one pack. Raises PackError naming file, line and key where a rule cannot be read."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._data = data
+        try:
+            self.facts = FactBook(data["facts"]["facts"])
+        except (ExpressionError, KeyError, TypeError) as error:
+            shown, lines = data["facts_lines"]
+            raise PackError(shown, line_of(lines, ("facts",)), "facts", str(error)) from None
+        self._requirements = data["requirements"]["requirements"]
+        self._alerts = data["alerts"]["alerts"]
+        self._flags = data["flags"]["flags"] if data.get("flags") else []
+        names = self.facts.names
+        self._nodes: dict[int, Node] = {}
+        for file, key, items in (
+            ("requirements", "requirements", self._requirements),
+            ("alerts", "alerts", self._alerts),
+            ("flags", "flags", self._flags),
+        ):
+            shown, lines = data[f"{file}_lines"]
+            for i, item in enumerate(items):
+                rules = item.get("rules", [item])
+                for j, rule in enumerate(rules):
+                    try:
+                        self._nodes[id(rule)] = compile_expression(rule["when"], names)
+                        for used in [*rule.get("evidence", ()), *rule.get("a", ()), *rule.get("b", ())]:
+                            if used not in names:
+                                raise ExpressionError(f"no fact is called {used!r}")
+                    except (ExpressionError, KeyError) as error:
+                        path = (key, i, "rules", j) if "rules" in item else (key, i)
+                        raise PackError(shown, line_of(lines, path), f"{item.get('id')}.when", str(error)) from None
+        extra = [f"alert_{a['id']}" for a in self._alerts] + [f"gap_{r['id']}" for r in self._requirements]
+        self._verdict = data["requirements"]["verdict"]
+        for rule in self._verdict:
+            self._nodes[id(rule)] = compile_expression(rule["when"], [*names, *extra])
+        self._irrelevant = data["requirements"]["irrelevant_alert"]
+
+    def assess(self, linked: Linked, service: date | None, setting: str | None) -> Assessment:
+        """Judge one linked reading; deterministic."""
+        facts = self.facts.evaluate(linked, service, setting)
+        env = {name: fact.holds for name, fact in facts.items()}
+        alerts = [
+            Raised(a["id"], a["message"], _gather(a.get("evidence", ()), facts), a["severity"], tuple(a.get("codes", ())))
+            for a in self._alerts
+            if self._nodes[id(a)](env)
+        ]
+        raised = {a.id for a in alerts}
+        relevant = self._irrelevant not in raised
+        requirements: list[Judged] = []
+        for spec in self._requirements:
+            requirements.append(self._requirement(spec, facts, env, linked, relevant))
+        flags = [
+            Raised(f["id"], f["message"], _gather(f.get("evidence", ()), facts)) for f in self._flags if self._nodes[id(f)](env)
+        ]
+        all_env = dict(env)
+        all_env.update({f"alert_{a['id']}": a["id"] in raised for a in self._alerts})
+        all_env.update({f"gap_{r.id}": r.status != "documented" for r in requirements})
+        for rule in self._verdict:
+            if self._nodes[id(rule)](all_env):
+                break
+        gaps = [r.id for r in requirements if r.status != "documented" and r.id in rule.get("requirements", ())]
+        because = [a.id for a in alerts if a.id in rule.get("alerts", ())]
+        return Assessment(
+            requirements, alerts, flags, rule["verdict"], rule["rule"], gaps, because, relevant, facts
+        )
+
+    def _requirement(
+        self, spec: Mapping[str, Any], facts: Mapping[str, Fact], env: Mapping[str, bool], linked: Linked, relevant: bool
+    ) -> Judged:
+        chosen: Mapping[str, Any] | None = None
+        for rule in spec["rules"]:
+            if self._nodes[id(rule)](env):
+                chosen = rule
+                break
+        if chosen is None:
+            chosen = {"status": "missing", "reason": spec["missing"], "evidence": []}
+        status = chosen["status"]
+        spots = _gather(chosen.get("evidence", ()), facts) if status != "missing" else []
+        sides: dict[int, str] = {}
+        for side in ("a", "b"):
+            for spot in _gather(chosen.get(side, ()), facts)[:2]:
+                sides.setdefault(spot.start, side)
+                if spot not in spots:
+                    spots.append(spot)
+        value = self._value(spec, chosen, status, facts, env, linked)
+        if not relevant or status == "documented":
+            send = "no"
+        elif status == "conflicting" or spec["basis"] == "coding":
+            send = "yes"
+        else:
+            send = "optional"
+        return Judged(
+            spec["id"], spec["label"], spec["basis"], status, value, chosen["reason"], spots, send, list(spec["sources"]), sides
+        )
+
+    @staticmethod
+    def _value(
+        spec: Mapping[str, Any],
+        chosen: Mapping[str, Any],
+        status: str,
+        facts: Mapping[str, Fact],
+        env: Mapping[str, bool],
+        linked: Linked,
+    ) -> Any:
+        kind = spec["value"]
+        if "value" in chosen:
+            return chosen["value"]
+        if kind["kind"] == "none":
+            return None
+        if kind["kind"] == "set":
+            return _set(kind, facts, env)
+        if kind["kind"] == "parts":
+            return {part: _set(entry, facts, env) for part, entry in kind["parts"].items()}
+        if kind["kind"] == "event":
+            return linked.event.value if linked.event is not None and status != "missing" else None
+        if kind["kind"] == "date":
+            if status != "documented" or linked.date is None:
+                return None
+            d = linked.date.mention
+            return {"earliest": d.earliest.isoformat(), "latest": d.latest.isoformat()}  # type: ignore[union-attr]
+        for entry in kind["first"]:
+            if env[entry["fact"]]:
+                return entry["is"]
+        return None
+
+
+def _set(kind: Mapping[str, Any], facts: Mapping[str, Fact], env: Mapping[str, bool]) -> list[str]:
+    """Distinct values (or sites) of some facts' mentions, in the pack's order."""
+    for entry in kind.get("when", ()):
+        if env[entry["fact"]]:
+            return list(entry["is"])
+    found: set[str] = set()
+    for name in kind.get("values", ()):
+        found.update(s.value for s in facts[name].spots)
+        if found and kind.get("first_only"):
+            break
+    for name in kind.get("sites", ()):
+        found.update(v for s in facts[name].spots for v in s.site)
+        if found and kind.get("first_only"):
+            break
+    for name in kind.get("minus", ()):
+        found.difference_update(s.value for s in facts[name].spots)
+    return [v for v in kind["order"] if v in found]
+
+
+def _gather(names: Any, facts: Mapping[str, Fact]) -> list[Spot]:
+    out: list[Spot] = []
+    for name in names:
+        for spot in facts[name].spots:
+            if spot not in out:
+                out.append(spot)
+    return out

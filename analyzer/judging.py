@@ -1,0 +1,255 @@
+"""From linked mentions to statuses, alerts, flags and verdict, by rules that stand in the pack.
+
+A pack names *facts* (which mentions count for what) and writes its rules as expressions over them, such as
+`healed and not acute_now`. The first rule that holds decides a requirement. Nothing here knows a requirement by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from analyzer.linking import Linked
+from analyzer.reading.reader import Mention
+
+SAID = ("affirmed", "historical")
+_TOKEN = re.compile(r"\s*(\(|\)|[a-z][a-z0-9_]*)")
+
+
+class ExpressionError(ValueError):
+    """A rule's expression that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place in the note that a fact rests on."""
+
+    start: int
+    end: int
+    segment: int
+    assertion: str
+    value: str = ""
+    site: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Fact:
+    """Whether something holds, and where it is said."""
+
+    holds: bool
+    spots: list[Spot] = field(default_factory=list)
+
+
+Node = Callable[[Mapping[str, bool]], bool]
+
+
+def compile_expression(text: str, names: Iterable[str]) -> Node:
+    """A boolean expression over fact names with and, or, not and parentheses. Raises ExpressionError."""
+    known = set(names)
+    tokens: list[str] = []
+    position = 0
+    while position < len(text.rstrip()):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise ExpressionError(f"cannot read {text[position:position + 12]!r}")
+        tokens.append(match.group(1))
+        position = match.end()
+    at = 0
+
+    def peek() -> str | None:
+        return tokens[at] if at < len(tokens) else None
+
+    def take() -> str:
+        nonlocal at
+        if at >= len(tokens):
+            raise ExpressionError("ends too early")
+        at += 1
+        return tokens[at - 1]
+
+    def either() -> Node:
+        node = both()
+        while peek() == "or":
+            take()
+            left, right = node, both()
+            node = lambda env, a=left, b=right: a(env) or b(env)  # noqa: E731
+        return node
+
+    def both() -> Node:
+        node = single()
+        while peek() == "and":
+            take()
+            left, right = node, single()
+            node = lambda env, a=left, b=right: a(env) and b(env)  # noqa: E731
+        return node
+
+    def single() -> Node:
+        word = take()
+        if word == "not":
+            inner = single()
+            return lambda env: not inner(env)
+        if word == "(":
+            inner = either()
+            if take() != ")":
+                raise ExpressionError("a parenthesis is not closed")
+            return inner
+        if word in ("and", "or", ")"):
+            raise ExpressionError(f"{word!r} stands where a fact should")
+        if word not in known:
+            raise ExpressionError(f"no fact is called {word!r}")
+        return lambda env, name=word: env[name]  # type: ignore[misc]
+
+    result = either()
+    if at != len(tokens):
+        raise ExpressionError(f"cannot read past {tokens[at]!r}")
+    return result
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or ())
+
+
+class FactBook:
+    """The facts of one pack, evaluated for one linked reading."""
+
+    def __init__(self, specs: Mapping[str, Mapping[str, Any]]) -> None:
+        self._specs = dict(specs)
+        known = list(self._specs)
+        self._expressions: dict[str, Node] = {}
+        for name, spec in self._specs.items():
+            if "when" in spec:
+                self._expressions[name] = compile_expression(spec["when"], known)
+
+    @property
+    def names(self) -> list[str]:
+        """All fact names, in the pack's order."""
+        return list(self._specs)
+
+    def evaluate(self, linked: Linked, service: date | None, setting: str | None) -> dict[str, Fact]:
+        """Every fact. A fact may rest only on facts above it."""
+        facts: dict[str, Fact] = {}
+        holds: dict[str, bool] = dict.fromkeys(self._specs, False)
+        for name, spec in self._specs.items():
+            fact = self._one(name, spec, linked, facts, holds, service, setting)
+            facts[name] = fact
+            holds[name] = fact.holds
+        return facts
+
+    def _one(
+        self,
+        name: str,
+        spec: Mapping[str, Any],
+        linked: Linked,
+        facts: dict[str, Fact],
+        holds: Mapping[str, bool],
+        service: date | None,
+        setting: str | None,
+    ) -> Fact:
+        if "find" in spec:
+            spots = [_spot(m) for m in self._find(spec, linked, facts)]
+            spots = spots[: int(spec.get("most", 400))]
+            return Fact(len(spots) >= int(spec.get("least", 1)), spots)
+        if "when" in spec:
+            ok = self._expressions[name](holds)
+            spots = [s for other in _listed(spec.get("spots")) for s in facts[other].spots] if ok else []
+            return Fact(ok, spots)
+        if "any" in spec:
+            spots = [s for other in spec["any"] for s in facts[other].spots]
+            return Fact(any(holds[o] for o in spec["any"]), spots)
+        return self._linked(spec["linked"], spec, linked, service, setting)
+
+    def _find(self, spec: Mapping[str, Any], linked: Linked, facts: dict[str, Fact]) -> list[Mention]:
+        elements = set(_listed(spec["find"]))
+        values = set(_listed(spec.get("value"))) or None
+        assertions = set(_listed(spec.get("assertion"))) or set(SAID)
+        tied = set(_listed(spec.get("tied"))) or None
+        sections = set(_listed(spec.get("in"))) or None
+        not_sections = set(_listed(spec.get("not_in")))
+        tags = set(_listed(spec.get("tags")))
+        not_tags = set(_listed(spec.get("not_tags")))
+        stale = spec.get("stale", True)
+        sites = set(_listed(spec.get("site"))) or None
+        same = [{s.segment for s in facts[f].spots} for f in _listed(spec.get("same"))]
+        not_same = [{s.segment for s in facts[f].spots} for f in _listed(spec.get("not_same"))]
+        near = spec.get("near")
+        near_at = sorted({s.segment for f in _listed(near["facts"]) for s in facts[f].spots}) if near else []
+        segments = linked.reading.segments
+        out: list[Mention] = []
+        for m in linked.reading.mentions:
+            if m.element not in elements or m.assertion not in assertions:
+                continue
+            if values is not None and m.value not in values:
+                continue
+            if tied is not None and m.tied not in tied:
+                continue
+            if sites is not None and not sites.intersection(m.site):
+                continue
+            segment = segments[m.segment]
+            if sections is not None and segment.section not in sections:
+                continue
+            if segment.section in not_sections:
+                continue
+            if tags and not tags <= m.tags:
+                continue
+            if not_tags & m.tags:
+                continue
+            if not stale and segment.stale:
+                continue
+            if any(m.segment not in s for s in same) or any(m.segment in s for s in not_same):
+                continue
+            if near is not None:
+                reach, block = int(near["within"]), segment.block
+                if not any(abs(j - m.segment) <= reach and segments[j].block == block for j in near_at):
+                    continue
+            out.append(m)
+        return out
+
+    @staticmethod
+    def _linked(what: str, spec: Mapping[str, Any], linked: Linked, service: date | None, setting: str | None) -> Fact:
+        if what == "focus":
+            return Fact(linked.focus == spec.get("is"))
+        if what == "setting":
+            return Fact(setting == spec.get("is"))
+        if what == "has_assessment":
+            return Fact(linked.has_assessment)
+        if what == "event":
+            event = linked.event
+            if event is None:
+                return Fact(False)
+            if spec.get("specific") and event.value == "unspecified":
+                return Fact(False)
+            if "value" in spec and event.value not in _listed(spec["value"]):
+                return Fact(False)
+            spots = [_spot(m) for m in sorted(event.mentions, key=lambda m: (-(m.end - m.start), m.start))]
+            if spec.get("certain") and all(m.assertion == "possible" for m in event.mentions):
+                return Fact(False)
+            return Fact(True, spots)
+        if what == "other_event":
+            event = linked.other_event
+            return Fact(event is not None, [_spot(m) for m in event.mentions] if event else [])
+        if what == "date":
+            if linked.date is None:
+                return Fact(False)
+            c = linked.date
+            if "days" in spec:
+                low, high = spec["days"]
+                if service is None or c.mention.latest is None or c.mention.earliest is None:
+                    return Fact(False)
+                age = (service - c.mention.latest).days
+                if not low <= age <= high:
+                    return Fact(False)
+            return Fact(True, [Spot(c.start, c.end, c.segment, "affirmed")])
+        if what == "vague_date":
+            spots = [Spot(c.start, c.end, c.segment, "affirmed") for c in linked.vague_dates]
+            return Fact(bool(spots), spots)
+        if what == "date_conflict":
+            if linked.date_conflict is None:
+                return Fact(False)
+            return Fact(True, [Spot(c.start, c.end, c.segment, "affirmed") for c in linked.date_conflict])
+        raise ExpressionError(f"nothing linked is called {what!r}")
+
+
+def _spot(m: Mention) -> Spot:
+    return Spot(m.start, m.end, m.segment, m.assertion, m.value, m.site)

@@ -1,0 +1,397 @@
+"""What belongs to what: each mention's site, each study's finding, the event that hurt the patient, and its date.
+
+A note names many injuries, sites and dates; only those of the index problem count. This module ties mentions together by
+where they stand (clause, line, label, study, paragraph) and chooses the index event among all events. It knows element
+names from the pack's `linking` entry and site values from the code asked for, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from analyzer.dates import DateMention, DateReader
+from analyzer.reading.layout import Segment
+from analyzer.reading.reader import Mention, Reading
+
+HOLDS = ("affirmed", "historical")
+SAID = ("affirmed", "historical", "possible")
+_BREAKS = {";", ".", "|"}
+_SOFT = {",": 3, "and": 2, "with": 2, "but": 30, ":": 1, "/": 1, "(": 1, ")": 1, "then": 3, "also": 8}
+_PRECISION = {"day": 0, "week": 1, "month": 2, "season": 3, "range": 4, "year": 5, "none": 9}
+
+
+@dataclass(slots=True)
+class DateCandidate:
+    """A date that may be the injury's: how strongly it is tied, and where it stands."""
+
+    mention: DateMention
+    segment: int
+    start: int
+    end: int
+    score: float
+    why: str
+
+
+@dataclass(slots=True)
+class Event:
+    """Something that happened to the patient: its mentions, class and how well it fits the index problem."""
+
+    segment: int
+    value: str
+    mentions: list[Mention]
+    score: float
+
+
+@dataclass(slots=True)
+class Linked:
+    """A reading whose mentions know their site, and the choices made among them."""
+
+    reading: Reading
+    target: frozenset[str]
+    focus: str | None
+    events: list[Event] = field(default_factory=list)
+    event: Event | None = None
+    dates: list[DateCandidate] = field(default_factory=list)
+    vague_dates: list[DateCandidate] = field(default_factory=list)
+    date: DateCandidate | None = None
+    date_conflict: tuple[DateCandidate, DateCandidate] | None = None
+    other_event: Event | None = None
+    has_assessment: bool = False
+
+
+class Linker:
+    """Ties the mentions of one reading together for one code's target region."""
+
+    def __init__(self, names: dict[str, Any], dates: DateReader, target: Sequence[str], neighbours: Sequence[str]) -> None:
+        self._n = names
+        self._dates = dates
+        self._target = frozenset(target)
+        self._neighbours = frozenset(neighbours)
+        self._vague_site = names["unspecified_site"]
+        self._last_words = frozenset(names.get("not_event_date_before", ()))
+
+    def link(self, reading: Reading, service: date | None, age: int | None) -> Linked:
+        """Fill every mention's site and choose the index event and its date. Pure apart from writing to the mentions."""
+        self._sites(reading)
+        by_segment: dict[int, list[Mention]] = {}
+        for m in reading.mentions:
+            by_segment.setdefault(m.segment, []).append(m)
+        for m in reading.mentions:
+            m.tied = self._tied(m.site)
+        linked = Linked(reading, self._target, None)
+        linked.has_assessment = any(s.section in self._n["assessment_sections"] for s in reading.segments)
+        linked.focus = self._focus(reading)
+        for m in reading.mentions:
+            if m.tied == linked.focus:
+                m.tied = "index"
+        self._studies(reading, by_segment)
+        self._events(linked, by_segment)
+        self._find_dates(linked, by_segment, service, age)
+        return linked
+
+    # -- sites ---------------------------------------------------------------------------------------------------------
+
+    def _sites(self, reading: Reading) -> None:
+        site_name, elsewhere = self._n["site"], self._n["elsewhere"]
+        placed: dict[int, list[Mention]] = {}
+        for m in reading.mentions:
+            if m.element in (site_name, elsewhere):
+                m.site, m.site_from = (m.value,), "self"
+                placed.setdefault(m.segment, []).append(m)
+        study_site: dict[int, tuple[str, ...]] = {}
+        segments = reading.segments
+        topic: tuple[str, ...] = ()
+        topic_block = -1
+        label_site: dict[int, tuple[str, ...]] = {}
+        for i, segment in enumerate(segments):
+            here = placed.get(i, [])
+            regions = [m for m in here if m.element == site_name]
+            if here and segment.line not in label_site:
+                words = reading.words[i].norm
+                first = here[0]
+                # "Sacrum: intact. No fracture line." - a label's site holds for the rest of its line.
+                if ":" in words[first.last : first.last + 3] and first.first <= 3:
+                    label_site[segment.line] = tuple(dict.fromkeys(m.value for m in here if m.first <= 6))
+            if segment.block != topic_block:
+                topic_block = segment.block
+            for m in reading.mentions_at(i):
+                if m.element in (site_name, elsewhere):
+                    continue
+                if here:
+                    m.site, m.site_from = self._nearest(m, here, reading.words[i].norm), "sentence"
+                if not m.site and segment.line in label_site:
+                    m.site, m.site_from = label_site[segment.line], "label"
+                if not m.site and m.element == self._n["finding"]:
+                    for j in range(i, max(-1, i - 14), -1):
+                        if j in study_site and (segments[j].block == segment.block or i - j <= 8):
+                            m.site, m.site_from = study_site[j], "study"
+                            break
+                if not m.site and topic and segments[i - 1].block == segment.block:
+                    m.site, m.site_from = topic, "context"
+                if m.element == self._n["study"] and here:
+                    study_site[i] = m.site
+            if regions:
+                topic = tuple(dict.fromkeys(m.value for m in regions))
+            elif here:
+                topic = (here[-1].value,)
+            elif i and segments[i - 1].line != segment.line and segment.section != segments[i - 1].section:
+                topic = ()
+
+    def _nearest(self, m: Mention, sites: Sequence[Mention], norm: Sequence[str]) -> tuple[str, ...]:
+        scored: list[tuple[float, Mention]] = []
+        for s in sites:
+            if s.first < m.last and m.first < s.last:
+                scored.append((0.0, s))
+                continue
+            low, high = (s.last, m.first) if s.first < m.first else (m.last, s.first)
+            between = norm[low:high]
+            cost = float(len(between)) + sum(_SOFT.get(w, 0) for w in between) + 40.0 * sum(w in _BREAKS for w in between)
+            if s.first > m.first and between[:1] in (["of"], ["at"], ["through"], ["in"], ["to"], ["over"], ["("]):
+                cost -= 2
+            scored.append((cost, s))
+        best = min(c for c, _ in scored)
+        if best >= 40:
+            return ()
+        return tuple(sorted({s.value for c, s in scored if c <= best + 2.0 or (c <= 6 and s.value in self._target)}))
+
+    def _tied(self, site: tuple[str, ...]) -> str:
+        if any(s in self._target for s in site):
+            return "target"
+        if any(s in self._neighbours for s in site):
+            return "neighbour"
+        if self._vague_site in site:
+            return "vague"
+        return "elsewhere" if site else "unplaced"
+
+    def _focus(self, reading: Reading) -> str | None:
+        """Which problem the note is about: one at the target, at a neighbouring region, or at no named bone."""
+        n = self._n
+        target = neighbour = vague = 0
+        for m in reading.mentions:
+            if m.assertion not in SAID or m.element in (n["site"], n["elsewhere"]):
+                continue
+            if m.element in (n["injury"], n["complaint"], n["finding"], "causal_link", "etiology") and m.value != "normal":
+                if m.tied == "target":
+                    target += 1
+                elif m.tied == "neighbour" and m.element in (n["injury"], "causal_link") and "lumbosacral" in m.site + ("lumbosacral",):
+                    neighbour += 1
+                elif m.tied == "vague":
+                    vague += 1
+        if target:
+            return "target"
+        if neighbour:
+            return "neighbour"
+        return "vague" if vague else None
+
+    # -- studies -------------------------------------------------------------------------------------------------------
+
+    def _studies(self, reading: Reading, by_segment: dict[int, list[Mention]]) -> None:
+        """A study that is only ordered becomes hypothetical, one without a result possible."""
+        n = self._n
+        for i, mentions in by_segment.items():
+            states = [m for m in mentions if m.element == n["study_state"] and m.value != "generic"]
+            studies = [m for m in mentions if m.element == n["study"]]
+            found = any(m.element == n["finding"] and m.assertion in SAID for m in mentions)
+            for m in studies:
+                if m.assertion == "possible":
+                    m.assertion = "affirmed"
+                near = [s for s in states if -3 <= s.first - m.last <= 9 or 0 <= m.first - s.last <= 5]
+                if near:
+                    closest = min(near, key=lambda s: abs(s.first - m.first))
+                    m.assertion = "hypothetical" if closest.value == "pending" else "possible"
+                elif m.assertion == "affirmed" and not found and reading.segments[i].section == "plan":
+                    m.assertion = "hypothetical"
+
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def _events(self, linked: Linked, by_segment: dict[int, list[Mention]]) -> None:
+        n = self._n
+        reading = linked.reading
+        segments = reading.segments
+        order = n.get("event_order") or []
+        for i, segment in enumerate(segments):
+            own = [
+                m
+                for m in by_segment.get(i, [])
+                if m.element == n["event"] and m.assertion in SAID and "denial" not in m.tags
+            ]
+            if not own:
+                continue
+            near = [j for j in (i - 2, i - 1, i + 1, i + 2) if 0 <= j < len(segments) and segments[j].block == segment.block]
+            value = self._event_class(own, order)
+            score = 0.0
+            here = by_segment.get(i, [])
+            norm = reading.words[i].norm
+            landing = any("landing" in m.tags for m in own)
+            if landing:
+                score += 3
+            ties = {m.tied for m in here if m.element in (n["injury"], n["complaint"], n["site"])}
+            if any(m.element == n["injury"] and m.tied == "target" and m.assertion in SAID for m in here):
+                score += 4
+            elif "target" in ties:
+                score += 2
+            elif any(
+                m.element == n["injury"] and m.tied == "target" and m.assertion in SAID
+                for j in near
+                for m in by_segment.get(j, [])
+            ):
+                score += 2
+            if any(m.element == "causal_link" and m.value == "strong" and m.assertion in SAID for m in here):
+                score += 2
+            if value != "unspecified":
+                score += 3
+            away = any(m.element == n["elsewhere"] for m in here)
+            if away and "target" not in ties and not landing:
+                score -= 4
+            text = " ".join(norm)
+            if any(p in text for p in n.get("not_this_event", ())):
+                score -= 6
+            if segment.stale:
+                score -= 2
+            if segment.section in ("plan", "patient_instructions", "medications", "header"):
+                score -= 2
+            if segment.section in ("history_of_present_illness", "assessment", "addendum"):
+                score += 1
+            if all(m.assertion == "possible" for m in own):
+                score -= 1
+            linked.events.append(Event(i, value, own, score))
+        specific = [e for e in linked.events if e.value != "unspecified"]
+        pool = specific or linked.events
+        if pool:
+            best = max(pool, key=lambda e: (e.score, -e.segment))
+            if best.score > -2 or not linked.events:
+                linked.event = best
+            elif linked.events:
+                plain = [e for e in linked.events if e.value == "unspecified" and e.score > -2]
+                linked.event = max(plain, key=lambda e: (e.score, -e.segment)) if plain else None
+
+    @staticmethod
+    def _event_class(mentions: Sequence[Mention], order: Sequence[str]) -> str:
+        forced = [m for m in mentions if "overrides" in m.tags]
+        values = {m.value for m in (forced or mentions)}
+        for value in order:
+            if value in values:
+                return value
+        return sorted(values)[0]
+
+    # -- dates ---------------------------------------------------------------------------------------------------------
+
+    def _find_dates(self, linked: Linked, by_segment: dict[int, list[Mention]], service: date | None, age: int | None) -> None:
+        n = self._n
+        reading = linked.reading
+        segments = reading.segments
+        event_segments = {e.segment: e for e in linked.events}
+        best_event = linked.event
+        for i, segment in enumerate(segments):
+            here = by_segment.get(i, [])
+            injuries = [m for m in here if m.element == n["injury"] and m.assertion in SAID and m.tied != "elsewhere"]
+            causal = [m for m in here if m.element == "causal_link" and m.assertion in SAID]
+            event = event_segments.get(i)
+            near_event = best_event is not None and segments[best_event.segment].block == segment.block and abs(i - best_event.segment) <= 2
+            text = reading.text[segment.start : segment.end]
+            if not (injuries or causal or event or near_event) and not self._labelled(segment, text):
+                continue
+            for d in self._dates.find(text, service, age):
+                self._weigh(linked, i, segment, here, d, injuries, causal, event, near_event, service)
+        linked.dates.sort(key=lambda c: (-c.score, _PRECISION.get(c.mention.precision, 8), c.start))
+        if linked.dates:
+            best = linked.dates[0]
+            for c in linked.dates[1:]:
+                a, b = c.mention, best.mention
+                if (
+                    c.score >= 3
+                    and _PRECISION.get(a.precision, 8) < _PRECISION.get(b.precision, 8)
+                    and a.earliest and b.earliest and a.latest and b.latest
+                    and b.earliest <= a.earliest and a.latest <= b.latest
+                ):
+                    best = c
+                    break
+            linked.date = best
+            for c in linked.dates:
+                a, b = c.mention, best.mention
+                if c is best or c.score < 6 or best.score < 6 or a.earliest is None or b.earliest is None:
+                    continue
+                if a.kind not in ("absolute",) or b.kind not in ("absolute", "holiday"):
+                    continue
+                apart = a.latest < b.earliest or b.latest < a.earliest  # type: ignore[operator]
+                if apart:
+                    linked.date_conflict = (best, c)
+                    break
+
+    @staticmethod
+    def _labelled(segment: Segment, text: str) -> bool:
+        low = text[:40].lower()
+        return any(k in low or k in segment.label for k in ("doi", "injury", "accident", "event", "onset", "when:"))
+
+    def _weigh(
+        self,
+        linked: Linked,
+        i: int,
+        segment: Segment,
+        here: Sequence[Mention],
+        d: DateMention,
+        injuries: Sequence[Mention],
+        causal: Sequence[Mention],
+        event: Event | None,
+        near_event: bool,
+        service: date | None,
+    ) -> None:
+        n = self._n
+        words = linked.reading.words[i]
+        start, end = segment.start + d.start, segment.start + d.end
+        at = words.index_of_offset(start)
+        before = words.norm[max(0, at - 5) : at]
+        after_at = words.index_of_offset(end)
+        after = words.norm[after_at : after_at + 3]
+        if d.kind in ("future", "recurring", "duration") or d.label in ("birth", "service", "dictated", "signed", "printed"):
+            return
+        if d.kind == "duration":
+            return
+        score = 0.0
+        why = ""
+
+        def distance(m: Mention) -> int:
+            return m.first - after_at if m.first >= after_at else at - m.last
+
+        if d.label == "injury":
+            score, why = 10, "label"
+        elif event is not None:
+            gap = min(max(0, distance(m)) for m in event.mentions)
+            score, why = (8 if event is linked.event else 5 + min(2, event.score / 4)) - min(4, gap / 8), "event"
+            if event.value == "unspecified":
+                score -= 1
+        if injuries:
+            gap = min(max(0, distance(m)) for m in injuries)
+            other = 6.5 - min(3, gap / 6)
+            if any(m.tied == "target" for m in injuries):
+                other += 0.5
+            if other > score:
+                score, why = other, "injury"
+        if not score and near_event:
+            score, why = 3.5, "near"
+        if not score and causal:
+            score, why = 4, "causal"
+        if not score:
+            score, why = 1, "label"
+        studies = [m for m in here if m.element == n["study"]]
+        for m in studies:
+            if 0 <= at - m.last <= 4 or (0 <= m.first - after_at <= 1) or (at - m.last <= 7 and not event and at >= m.last):
+                score -= 5.5
+                break
+        if any(w in self._last_words for w in before[-4:]) or (after and after[0] in self._last_words):
+            score -= 4
+        if segment.section == "imaging" and why != "label":
+            score -= 1.5
+        if segment.stale:
+            score -= 2.5
+        if service is not None and d.earliest is not None and d.earliest >= service and d.kind == "absolute" and why != "event":
+            score -= 4
+        candidate = DateCandidate(d, i, start, end, score, why)
+        if d.earliest is None or d.latest is None:
+            if score > 0:
+                linked.vague_dates.append(candidate)
+        elif score >= 2:
+            linked.dates.append(candidate)

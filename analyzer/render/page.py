@@ -1,0 +1,207 @@
+"""Gap reports as one self-contained HTML page: the notes with their evidence marked, and what the reports say.
+
+The page has no script and refers to nothing outside itself. All text goes through the template's escaping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from analyzer.render import wording
+from analyzer.report import VERDICT_WORDS, Evidence, Finding, GapReport
+
+_REQUIREMENT_HUES = (205, 130, 280, 25, 175, 330, 95, 240, 55, 300)
+"""Degrees on the colour circle, far apart for neighbours; the template makes tints of them for light and dark."""
+
+_ALERT_HUE, _FLAG_HUE, _CANDIDATE_HUE = 0, 45, 220
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A span to show in a note. A `mention` was read but decides nothing, so it only shows on demand."""
+
+    note_id: str
+    start: int
+    end: int
+    label: str
+    hue: int
+    title: str
+    about: str
+    href: str
+    mention: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a note that is covered by the same marks throughout, some of which may open or end with it."""
+
+    text: str
+    anchor: str
+    marks: tuple[Mark, ...]
+    opens: tuple[Mark, ...]
+    ends: tuple[Mark, ...]
+
+    @property
+    def evidence(self) -> tuple[Mark, ...]:
+        """The marks that show always."""
+        return tuple(mark for mark in self.marks if not mark.mention)
+
+    @property
+    def opens_evidence(self) -> bool:
+        """Whether the keyboard stops here: once for each mark that shows, however many segments it has."""
+        return any(not mark.mention for mark in self.opens)
+
+    @property
+    def hues(self) -> list[int]:
+        """Distinct hues of its evidence."""
+        return list(dict.fromkeys(mark.hue for mark in self.evidence))
+
+    @property
+    def labels(self) -> list[tuple[str, int]]:
+        """Distinct labels, with hues, of the evidence that ends here."""
+        return list(dict.fromkeys((mark.label, mark.hue) for mark in self.ends if not mark.mention))
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedNote:
+    """A note cut into segments."""
+
+    note_id: str
+    segments: list[Segment]
+
+
+@dataclass(frozen=True, slots=True)
+class PageReport:
+    """A report with what the page adds: marked notes, an anchor for each evidence span, a hue and a label for each
+    requirement. `prefix` keeps the ids of several reports on one page apart.
+    """
+
+    prefix: str
+    report: GapReport
+    notes: list[MarkedNote]
+    anchors: dict[tuple[str, int, int], str]
+    hues: dict[str, int]
+    labels: dict[str, str]
+
+    def anchor(self, span: Evidence | Finding) -> str | None:
+        """Id of the place in the note, where the note is on the page."""
+        return self.anchors.get((span.note_id, span.start, span.end))
+
+
+def render_page(reports: Iterable[tuple[GapReport, Mapping[str, str]]]) -> str:
+    """The page for reports, each with its notes' texts by note id. A report without texts shows no note."""
+    pages = [_page_report(f"r{number}", report, texts) for number, (report, texts) in enumerate(reports, start=1)]
+    return _environment().get_template("report.html.j2").render(pages=pages)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("analyzer", "render"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        visible=wording.visible, one_line=wording.one_line, readable=wording.readable, words=wording.words
+    )
+    environment.globals.update(
+        because=wording.because,
+        completeness=wording.completeness,
+        RELATION_WORDS=wording.RELATION_WORDS,
+        REVIEWER_ONLY=wording.REVIEWER_ONLY,
+        SEND_QUERY_WORDS=wording.SEND_QUERY_WORDS,
+        STATUS_GLYPHS=wording.STATUS_GLYPHS,
+        VERDICT_GLYPHS=wording.VERDICT_GLYPHS,
+        VERDICT_WORDS=VERDICT_WORDS,
+    )
+    return environment
+
+
+def _page_report(prefix: str, report: GapReport, texts: Mapping[str, str]) -> PageReport:
+    names = [requirement.id for requirement in report.requirements]
+    hues = {name: _REQUIREMENT_HUES[place % len(_REQUIREMENT_HUES)] for place, name in enumerate(names)}
+    labels = wording.short_labels(names)
+    marks = list(_marks(prefix, report, hues, labels))
+    notes: list[MarkedNote] = []
+    anchors: dict[tuple[str, int, int], str] = {}
+    for number, note_id in enumerate(report.note_ids, start=1):
+        if note_id in texts:
+            own = [mark for mark in marks if mark.note_id == note_id]
+            segments = cut(texts[note_id], own, f"{prefix}n{number}s")
+            notes.append(MarkedNote(note_id, segments))
+            for segment in segments:
+                anchors.update({(mark.note_id, mark.start, mark.end): segment.anchor for mark in segment.opens})
+    return PageReport(prefix, report, notes, anchors, hues, labels)
+
+
+def _marks(prefix: str, report: GapReport, hues: Mapping[str, int], labels: Mapping[str, str]) -> Iterator[Mark]:
+    values: dict[tuple[str, int, int], list[str]] = {}
+    for finding in report.findings:
+        values.setdefault((finding.note_id, finding.start, finding.end), []).append(wording.words(finding.value))
+
+    def evidence(
+        spans: Iterable[Evidence], label: str, hue: int, title: str, value: str, href: str, *, mention: bool = False
+    ) -> Iterator[Mark]:
+        for span in spans:
+            said = ", ".join(values.get((span.note_id, span.start, span.end), [])) or value
+            side = f"side {span.side}" if span.side else ""
+            about = _listed(said, span.assertion, side, wording.words(span.section))
+            short = label if span.assertion == "affirmed" else f"{label}, {span.assertion}"
+            yield Mark(span.note_id, span.start, span.end, short, hue, title, about, href, mention)
+
+    for place, item in enumerate(report.requirements):
+        title, value = wording.one_line(item.label), wording.readable(item.value)
+        yield from evidence(item.evidence, labels[item.id], hues[item.id], title, value, f"{prefix}-req{place}")
+    for place, alert in enumerate(report.alerts):
+        title = f"Alert: {wording.words(alert.id)}"
+        yield from evidence(alert.evidence, "alert", _ALERT_HUE, title, "", f"{prefix}-alert{place}")
+    for place, flag in enumerate(report.review_flags):
+        title = f"For review: {wording.words(flag.id)}"
+        yield from evidence(flag.evidence, "review", _FLAG_HUE, title, "", f"{prefix}-flag{place}")
+    for place, code in enumerate(report.candidate_codes):
+        title = f"Candidate code {code.code}"
+        # A code printed into the note would read as if the note said it, so this one only has its link.
+        yield from evidence(code.evidence, code.code, _CANDIDATE_HUE, title, "", f"{prefix}-code{place}", mention=True)
+    for finding in report.findings:
+        element = wording.words(finding.element)
+        about = _listed(wording.words(finding.value), finding.assertion, wording.words(finding.section))
+        yield Mark(
+            finding.note_id, finding.start, finding.end, element, 0, element.capitalize(), about, "", mention=True
+        )
+
+
+def _listed(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def cut(text: str, marks: Sequence[Mark], prefix: str) -> list[Segment]:
+    """The text as segments, so that overlapping marks never nest. `prefix` begins every anchor.
+
+    Joined, the segments' texts are the text. Marks that lie outside of it or are empty are left out.
+    """
+    inside = sorted(
+        {mark: None for mark in marks if 0 <= mark.start < mark.end <= len(text)},
+        key=lambda mark: (mark.start, -mark.end),
+    )
+    bounds = sorted({0, len(text), *(mark.start for mark in inside), *(mark.end for mark in inside)})
+    segments: list[Segment] = []
+    covering: list[Mark] = []
+    waiting = iter(inside)
+    following = next(waiting, None)
+    for start, end in pairwise(bounds):
+        covering = [mark for mark in covering if mark.end > start]
+        opens: list[Mark] = []
+        while following is not None and following.start == start:
+            opens.append(following)
+            following = next(waiting, None)
+        covering += opens
+        ends = tuple(mark for mark in covering if mark.end == end)
+        segments.append(Segment(text[start:end], f"{prefix}{start}", tuple(covering), tuple(opens), ends))
+    return segments
