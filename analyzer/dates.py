@@ -344,7 +344,7 @@ class DateReader:
             if read is None:
                 continue
             name, mention, done = read
-            if mention is not None and not self._joined(plain, found, name, mention):
+            if mention is not None and not _joined(text, found, name, mention):
                 found.append((name, mention))
         return found
 
@@ -427,14 +427,810 @@ class DateReader:
                     seen["which"] = name
         return start - (len(before) - size), replace(setting, before=before[:size], **seen)
 
-    def _joined(self, plain: str, found: list[tuple[str, DateMention]], name: str, mention: DateMention) -> bool:
-        """A weekday beside the date it belongs to is one mention with it: "Saturday, November 5"."""
-        if not found:
-            return False
-        last_name, last = found[-1]
-        if len(plain[last.end : mention.start].strip(" ,.(")) > 0 or mention.start - last.end > 3:
-            return False
-        if last_name == "weekday" and mention.precision == "day" and mention.kind in ("absolute", "future"):
-            found[-1] = (name, replace(mention, start=last.start, text=""))
-            return True
-        return name == "weekday" and last.precision == "day" and last.kind in ("absolute", "future")
+    # ---- compiling -------------------------------------------------------------------------------------------------
+
+    def _compile(self, pattern: str, path: tuple[str | int, ...]) -> re.Pattern[str]:
+        try:
+            return re.compile(_spaces(self._expand(pattern)))
+        except (re.error, KeyError, RecursionError) as error:
+            raise _BadRegex(path, f"is no usable pattern: {error}") from None
+
+    def _expand(self, pattern: str) -> str:
+        """Replaces {name}, {name=other} and {name=} until none is left."""
+
+        def put(found: re.Match[str]) -> str:
+            name, renamed, other = found[1], found[2] is not None, found[3]
+            if name not in self._macros:
+                raise KeyError(f"no macro {{{name}}}")
+            inside = self._expand(self._macros[name])
+            if name == "apos":
+                return inside
+            group = other if renamed else name
+            plain = name in ("time", "in_year", "dash") or (renamed and not other)
+            return f"(?:{inside})" if plain else f"(?P<{group}>{inside})"
+
+        return _MACRO.sub(put, pattern)
+
+    def _compile_rule(self, index: int, rule: DateRule) -> _Compiled:
+        path: tuple[str | int, ...] = ("rules", index)
+
+        def ending(pattern: str | None, key: str) -> re.Pattern[str] | None:
+            return None if pattern is None else self._compile(f"(?:{pattern})$", (*path, key))
+
+        words: list[str] = []
+        for modifier in rule.takes:
+            match modifier:
+                case "hedge":
+                    words.append(f"(?P<hedge>{self.rules.before['hedge']})")
+                case "bound":
+                    words += [f"(?P<{name}>{self.rules.before[name]})" for name in ("at_least", "at_most")]
+                case "part":
+                    words += [f"(?P<{name}>{self.rules.before[name]})" for name in ("early", "mid", "late")]
+                case "which":
+                    names = ("last", "this", "next", "that", "every")
+                    words += [f"(?P<{name}>{self.rules.before[name]})" for name in names]
+        modifiers = rf"(?<!\w)(?:{'|'.join(words)})[\s-]*(?:(?:the|of|in|on|a)\s+)?$" if words else None
+        return _Compiled(
+            rule=rule,
+            lead=self._leads[rule.lead] if rule.lead else None,
+            patterns=tuple(
+                self._compile(rf"(?:{pattern})(?!\w)", (*path, "match", i)) for i, pattern in enumerate(rule.match)
+            ),
+            preceded_by=ending(rule.preceded_by, "preceded_by"),
+            not_preceded_by=ending(rule.not_preceded_by, "not_preceded_by"),
+            not_followed_by=self._compile(rule.not_followed_by, (*path, "not_followed_by"))
+            if rule.not_followed_by
+            else None,
+            modifiers=self._compile(modifiers, (*path, "takes")) if modifiers else None,
+            interpret=getattr(self, f"_{rule.interpreter}"),
+        )
+
+    def _start_words(self) -> dict[str, list[str]]:
+        rules = self.rules
+        return {
+            "month": list(self._months),
+            "weekday": list(self._weekdays),
+            "weekdays": [f"{word}s" for word in self._weekdays],
+            "season": [word for word in self._seasons if " " not in word],
+            "holiday": rules.holiday_starts,
+            "amount": [*rules.numbers, *rules.amounts],
+            "ordinal": list(rules.ordinals),
+            **{shape: [f"#{shape}"] for shape in ("number", "year", "compact", "mixed", "mixed_year")},
+        }
+
+    def _words_of(self, rule: DateRule, index: int) -> list[str]:
+        words: list[str] = []
+        for i, name in enumerate(rule.starts):
+            group = self._starts.get(name)
+            if group is None and not re.fullmatch(r"[a-z]+|'|×", name):
+                raise _BadRegex(("rules", index, "starts", i), f"{name!r} is neither a word nor a list of words")
+            words += group or [name]
+        return list(dict.fromkeys(words))
+
+    # ---- words to numbers ------------------------------------------------------------------------------------------
+
+    def _number(self, text: str) -> int:
+        """A whole number in digits (a following st, nd, rd, th is ignored), cardinal or ordinal words."""
+        digits = re.match(r"\d+", text)
+        if digits:
+            return int(digits[0])
+        known = self.rules.numbers | self.rules.ordinals
+        return sum(known[word] for word in re.findall(r"[a-z]+", text) if word in known)
+
+    def _amount(self, text: str) -> tuple[float, float, bool, bool]:
+        """Fewest and most of an amount, whether it is loose ("a few", "6-7"), and whether it is open upwards ("10+")."""
+        rules = self.rules
+        values: list[tuple[float, float]] = []
+        loose = more = False
+        mergeable = False
+        for token in _AMOUNT_TOKEN.findall(text):
+            if token == "+" or token in ("plus", "odd"):
+                more = True
+            elif token in ("1/2", "half") and values:
+                values[-1] = (values[-1][0] + 0.5, values[-1][1] + 0.5)
+            elif token == "1/2":
+                values.append((0.5, 0.5))
+            elif token[0].isdecimal():
+                values.append((float(token), float(token)))
+            elif token in rules.numbers:
+                value = rules.numbers[token]
+                if mergeable and 0 < value < 10:
+                    values[-1] = (values[-1][0] + value, values[-1][1] + value)
+                else:
+                    values.append((value, value))
+                mergeable = value >= 20
+                continue
+            elif token in rules.amounts and token not in ("a", "an"):
+                values.append(rules.amounts[token])
+                loose = loose or token not in rules.exact_amounts
+            mergeable = False
+        if not values:
+            values.append((1.0, 1.0))
+        low, high = min(value[0] for value in values), max(value[1] for value in values)
+        return low, high, loose or low != high, more
+
+    def _year_of(self, text: str, anchor: date | None) -> int | None:
+        """The year that "2019", "'19", "nineteen ninety eight" or "last year" names; None when it can't be known."""
+        text = text.strip(" '")
+        digits = re.match(r"\d+", text)
+        if digits:
+            return int(digits[0]) if len(digits[0]) == 4 else _full_year(int(digits[0]), anchor)
+        for pattern, entry in self._relative_years:
+            if pattern.fullmatch(text):
+                return None if entry.offset is None or anchor is None else anchor.year + entry.offset
+        numbers = [
+            int(word) if word.isdecimal() else self.rules.numbers.get(word, 0)
+            for word in re.findall(r"\d+|[a-z]+", text)
+            if word not in ("and", "o", "oh", "thousand")
+        ]
+        century = numbers[0] * (1000 if "thousand" in text else 100)
+        return century + sum(numbers[1:])
+
+    # ---- interpreters: each takes the named parts of a match and where it stands ----------------------------------
+
+    def _nothing(self, parts: Mapping[str, str], setting: _Setting) -> None:
+        return None
+
+    def _vague(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning:
+        return _UNKNOWN
+
+    def _recurring(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning:
+        return _Meaning(None, None, "none", "recurring")
+
+    def _numeric(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        """Digits only: month first unless that is no month, then day first."""
+        anchor = setting.anchor
+        year = self._year_of(parts["year"], anchor) if "year" in parts else None
+        if "roman" in parts:
+            numerals = ["i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii"]
+            month, day = numerals.index(parts["roman"]) + 1, int(parts["day"])
+        elif "a" in parts:
+            month, day = _month_first(int(parts["a"]), int(parts["b"]))
+        else:
+            month, day = int(parts["month"]), int(parts.get("day", 0))
+        if "c" in parts:
+            month2, day2 = _month_first(int(parts["c"]), int(parts["d"]))
+            if year is None:
+                last = self._without_year(month2, day2, setting)
+                if last.latest is None:
+                    return last
+                year = last.latest.year
+            first_year = self._year_of(parts["start_year"], anchor) if "start_year" in parts else None
+            if first_year is None:
+                first_year = year - 1 if (month, day) > (month2, day2) else year
+            return _span(_day(first_year, month, day), _day(year, month2, day2), "range", anchor)
+        if year is None:
+            return self._without_year(month, day, setting) if _is_day(2000, month, day) else None
+        if day:
+            return _span(_day(year, month, day), _day(year, month, day), "day", anchor)
+        if not 1 <= month <= 12:
+            return None
+        first = date(int(parts.get("start_year", year)), month, 1)
+        end = _month(year, int(parts.get("end_month", month)))[1]
+        return _span(first, end, "range" if "end_month" in parts else "month", anchor, part=setting.part)
+
+    def _without_year(self, month: int, day: int, setting: _Setting, last_day: int | None = None) -> _Meaning:
+        """A day of the year: the latest on or before the date of service, or the next one after words of the future."""
+        anchor = setting.anchor
+        if setting.which in ("that", "every"):
+            return _UNKNOWN if setting.which == "that" else _Meaning(None, None, "none", "recurring")
+        if anchor is None:
+            return _UNRESOLVED
+        years: Sequence[int]
+        if self._is_ahead(setting):
+            years = range(anchor.year, anchor.year + 9)
+            days = [d for y in years if (d := _day(y, month, day)) and d >= anchor]
+        else:
+            years = range(anchor.year, anchor.year - 9, -1)
+            days = [d for y in years if (d := _day(y, month, day)) and d <= anchor]
+        if not days:
+            return _UNRESOLVED
+        end = _day(days[0].year, month, last_day) if last_day else days[0]
+        return _span(days[0], end, "range" if last_day else "day", anchor) or _UNRESOLVED
+
+    def _is_ahead(self, setting: _Setting) -> bool:
+        """Whether the words before a date without a year put it after the date of service."""
+        if setting.which is not None:
+            return setting.which == "next"
+        clause = re.split(r"[.;\n]", setting.before)[-1]
+        return self._future.search(clause) is not None
+
+    def _year_pair(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        """"2019-2020", "2019-20", and "2021-12", which is a month unless it could be two years in a row."""
+        year, until = int(parts["year"]), int(parts["until"])
+        if until < 100:
+            if parts["sep"] in "-/" and 1 <= until <= 12 and until != year % 100 + 1:
+                return _span(*_month(year, until), "month", setting.anchor, part=setting.part)
+            until += year - year % 100
+        if not year < until <= year + 60:
+            return None
+        return _span(date(year, 1, 1), date(until, 12, 31), "range", setting.anchor)
+
+    def _numbered_month(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        """"The 17th of the 9th month"."""
+        month = self._number(parts["nth"])
+        if not 1 <= month <= 12:
+            return None
+        named = next(entry.words[0] for entry in self.rules.months if entry.month == month)
+        return self._calendar({**parts, "month": named, "dom": parts["day"]}, setting)
+
+    def _year(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        year = self._year_of(parts["year"], setting.anchor)
+        if year is None or not 1 < year < MAXYEAR - 1:
+            return None
+        first, last = date(year, 1, 1), date(year, 12, 31)
+        if setting.hedged and setting.part is None:
+            return _span(first - timedelta(183), last + timedelta(183), "year", setting.anchor)
+        return _span(first, last, "year", setting.anchor, part=setting.part)
+
+    def _quarter(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        quarter = self._number(parts["quarter"].lstrip("q"))
+        year = int(parts["year"])
+        return _span(date(year, 3 * quarter - 2, 1), _month(year, 3 * quarter)[1], "season", setting.anchor)
+
+    def _decade(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        if "decade_word" in parts:
+            stems = {"fif": 50, "six": 60, "sev": 70, "eig": 80, "nin": 90}
+            start = stems[parts["decade_word"][:3]] + 1900
+        else:
+            start = int(parts["decade"])
+            start = start if start > 99 else (_full_year(start, setting.anchor) if start < 30 else 1900 + start)
+        return _span(date(start, 1, 1), date(start + 9, 12, 31), "range", setting.anchor, part=setting.part)
+
+    def _calendar(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        """A named month with or without day and year."""
+        anchor = setting.anchor
+        month = self._months[parts["month"]]
+        end_month = self._months[parts["end_month"]] if "end_month" in parts else month
+        day = self._number(parts["dom"]) if "dom" in parts else 0
+        day2 = self._number(parts["dom2"]) if "dom2" in parts else day
+        if "dom" in parts and not (_is_day(2000, month, day) and _is_day(2000, end_month, day2)):
+            return None
+        said = parts.get("when") or parts.get("when2")
+        if said is None and setting.which in ("that", "every"):
+            return _UNKNOWN if setting.which == "that" else _Meaning(None, None, "none", "recurring")
+        if said is None:
+            if day:
+                year_free = self._without_year(end_month, day2, setting)
+                if day2 == day or year_free.latest is None:
+                    return year_free
+                first = _day(year_free.latest.year, month, day)
+                return _span(first, year_free.latest, "range", anchor)
+            return self._month_without_year(month, setting)
+        year = self._year_of(said, anchor)
+        if year is None or not 1 < year < MAXYEAR:
+            return _UNKNOWN if anchor else _UNRESOLVED
+        if day:
+            precision: Precision = "day" if (month, day) == (end_month, day2) else "range"
+            return _span(_day(year, month, day), _day(year, end_month, day2), precision, anchor)
+        return _span(*_month(year, month), "month", anchor, part=setting.part)
+
+    def _month_without_year(self, month: int, setting: _Setting) -> _Meaning | None:
+        anchor = setting.anchor
+        if anchor is None:
+            return _UNRESOLVED
+        year = anchor.year - (month > anchor.month)
+        if setting.which == "last" and month == anchor.month:
+            year -= 1
+        elif setting.which == "this":
+            year = anchor.year
+        elif self._is_ahead(setting):
+            year = anchor.year + (month < anchor.month)
+        meaning = _span(*_month(year, month), "month", anchor, part=setting.part)
+        if meaning and meaning.kind == "future" and not self._is_ahead(setting) and setting.which != "this":
+            return _span(*_month(year - 1, month), "month", anchor, part=setting.part)
+        return meaning
+
+    def _part_of_month(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        """"The second week of February", "the last weekend of March", "the first Monday in June"."""
+        said, anchor, month = parts.get("when"), setting.anchor, self._months[parts["month"]]
+        if said is None and anchor is None:
+            return _UNRESOLVED
+        year = self._year_of(said, anchor) if said else None
+        if said and (year is None or not 1 < year < MAXYEAR):
+            return _UNKNOWN if anchor else _UNRESOLVED
+        candidates = [year] if year is not None else [anchor.year + step for step in (1, 0, -1, -2)] if anchor else []
+        ahead = year is None and self._is_ahead(setting)
+        spans = [span for y in candidates if (span := self._nth_of_month(parts["what"], parts["nth"], y, month))]
+        if year is None and anchor:
+            spans = [s for s in spans if (s[0] >= anchor if ahead else s[0] <= anchor)]
+        if not spans:
+            return None
+        first, last = spans[-1] if ahead else spans[0]
+        return _span(first, last, _precision(first, last), anchor)
+
+    def _nth_of_month(self, what: str, said: str, year: int, month: int) -> tuple[date, date] | None:
+        first, last = _month(year, month)
+        nth = 0 if said in ("last", "final") else self._number(said)
+        if what in ("week", "wk"):
+            start = last - timedelta(6) if nth == 0 else first + timedelta(7 * (nth - 1))
+            return start, min(start + timedelta(6), last)
+        weekday = self._weekdays.get(what, 5)
+        day = _nth_weekday(year, month, weekday, nth)
+        if day is None:
+            return None
+        return day, day if what in self._weekdays else day + timedelta(1)
+
+    def _season(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        season = self._seasons[re.sub(r"\s+", " ", parts["season"])]
+        anchor = setting.anchor
+        if "when" in parts:
+            year = self._year_of(parts["when"], anchor)
+            if year is None or not 1 < year < MAXYEAR:
+                return _UNKNOWN if anchor else _UNRESOLVED
+            crosses = season.first > season.last
+            if "until" in parts and crosses:
+                year += 1
+            loose = crosses and "until" not in parts
+            return _span(*_season(season, year), "season", anchor, approximate=loose, part=setting.part)
+        if setting.which in ("that", "every"):
+            return _UNKNOWN if setting.which == "that" else _Meaning(None, None, "none", "recurring")
+        if anchor is None:
+            return _UNRESOLVED
+        if "count" in parts:
+            low, high, loose, _ = self._amount(parts["count"])
+            first = _season(season, anchor.year - int(high))[0]
+            last = _season(season, anchor.year - int(low))[1]
+            return _span(first, last, "range" if loose else "season", anchor)
+        years = [anchor.year + step for step in (2, 1, 0, -1, -2)]
+        if self._is_ahead(setting):
+            first, last = next(s for y in reversed(years) if (s := _season(season, y))[0] > anchor)
+        else:
+            over = setting.which == "last" or "before_last" in parts
+            past = [s for y in years if (s := _season(season, y))[1 if over else 0] <= anchor]
+            first, last = past[1 if "before_last" in parts else 0]
+        loose = setting.which is None and "before_last" not in parts
+        return _span(first, last, "season", anchor, approximate=loose, part=setting.part)
+
+    def _holiday(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        holiday = next(entry for pattern, entry in self._holidays if pattern.fullmatch(parts["holiday"]))
+        anchor, said = setting.anchor, parts.get("when")
+        if setting.which in ("that", "every"):
+            return _UNKNOWN if setting.which == "that" else _Meaning(None, None, "none", "recurring")
+        if anchor is None and said is None:
+            return _Meaning(None, None, "none", "holiday")
+        if said is not None:
+            year = self._year_of(said, anchor)
+            if year is None or not 2 < year < MAXYEAR - 2:
+                return _UNKNOWN if anchor else _UNRESOLVED
+            years = [year]
+        else:
+            years = [anchor.year + step for step in (2, 1, 0, -1, -2)] if anchor else []
+        spans = [span for year in years if (span := self._holiday_span(holiday, year, parts)) is not None]
+        if said is None and anchor:
+            if self._is_ahead(setting):
+                spans = [s for s in spans if s[0] >= anchor][-1:]
+            else:
+                spans = [s for s in spans if s[0] <= anchor]
+        if not spans:
+            return None
+        first, last = spans[0]
+        if setting.hedged:
+            first, last = first - timedelta(7), last + timedelta(7)
+        meaning = _span(first, last, _precision(first, last), anchor, kind="holiday")
+        return replace(meaning, approximate=True) if meaning and holiday.approximate else meaning
+
+    def _holiday_span(self, holiday: Holiday, year: int, parts: Mapping[str, str]) -> tuple[date, date] | None:
+        """A holiday with its weekend, week or break, or the days, weeks and weekdays before and after it."""
+        if holiday.between is not None:
+            first, last = _day(year, *holiday.between[0]), _day(year, *holiday.between[1])
+            if first is None or last is None:
+                return None
+            return (first, last) if first <= last else (first, last.replace(year=year + 1))
+        day = _holiday_day(holiday, year)
+        if day is None:
+            return None
+        first, last = day + timedelta(holiday.around[0]), day + timedelta(holiday.around[1])
+        span, shift = parts.get("span"), parts.get("shift")
+        if span == "break":
+            return first - timedelta(5), last + timedelta(5)
+        if span == "week":
+            return first - timedelta(3), last + timedelta(3)
+        if span:
+            return _weekend_of(day)
+        if not shift:
+            return first, last
+        side = parts["side"]
+        sign = -1 if "before" in side or "prior" in side else 1 if "after" in side or "following" in side else 0
+        if "count" in parts:
+            low, high, _, _ = self._amount(parts["count"])
+            unit = 7 if shift[0] == "w" else 1
+            ends = sorted((day + timedelta(sign * low * unit), day + timedelta(sign * high * unit)))
+            slack = timedelta(3 if unit == 7 else 0)
+            return ends[0] - slack, ends[1] + slack
+        if shift in self._weekdays:
+            step = (self._weekdays[shift] - day.weekday()) % 7 or 7
+            return (day + timedelta(step if sign > 0 else step - 7),) * 2
+        if shift in ("week", "weekend", "wknd", "wkend"):
+            return _beside(day, sign, weekend=shift != "week")
+        return first + timedelta(sign), last + timedelta(sign)
+
+    def _weekday(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        """The latest such day before the date of service; the next one after words of the future."""
+        anchor = setting.anchor
+        if setting.which in ("that", "every"):
+            return _UNKNOWN if setting.which == "that" else _Meaning(None, None, "none", "recurring")
+        if anchor is None:
+            return _UNRESOLVED
+        weekday = self._weekdays[parts["weekday"]]
+        back = timedelta((anchor.weekday() - weekday) % 7 or 7)
+        monday = anchor - timedelta(anchor.weekday())
+        week = parts.get("week", parts.get("back"))
+        if "count" in parts:
+            low, high, loose, _ = self._amount(parts["count"])
+            first = anchor - back - timedelta(7 * (int(high) - 1))
+            last = anchor - back - timedelta(7 * (int(low) - 1))
+            return _span(first, last, "range" if loose else "day", anchor, kind="relative")
+        if week is None:
+            day = anchor + timedelta((weekday - anchor.weekday()) % 7 or 7) if self._is_ahead(setting) else anchor - back
+        elif "next" in week:
+            day = monday + timedelta(7 + weekday)
+        elif "this" in week:
+            day = monday + timedelta(weekday)
+        elif "before last" in week and "week" not in week or "ago" in week or week == "":
+            day = anchor - back - timedelta(7)
+        else:
+            day = monday + timedelta(weekday - (14 if "before" in week else 7))
+        return _span(day, day, "day", anchor, kind="relative")
+
+    def _day_word(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        if setting.anchor is None:
+            return _UNRESOLVED
+        offset = next(entry.offset for pattern, entry in self._day_words if pattern.fullmatch(parts["day_word"]))
+        first, last = (setting.anchor + timedelta(days) for days in offset)
+        return _span(first, last, "day", setting.anchor, kind="relative")
+
+    def _period(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        """A whole week (Sunday to Saturday), weekend, calendar month or calendar year around the date of service."""
+        anchor = setting.anchor
+        if anchor is None:
+            return _UNRESOLVED
+        match, entry = next((m, e) for pattern, e in self._periods if (m := pattern.fullmatch(parts["period"])))
+        step, unit = entry.offset or 0, match["period"]
+        precision: Precision
+        if unit in ("year", "yr"):
+            first, last, precision = date(anchor.year + step, 1, 1), date(anchor.year + step, 12, 31), "year"
+        elif unit == "month":
+            (first, last), precision = _month(*_months_on(anchor.year, anchor.month, step)), "month"
+        elif unit in ("week", "wk"):
+            sunday = anchor - timedelta((anchor.weekday() + 1) % 7)
+            first, precision = sunday + timedelta(7 * step), "week"
+            last = first + timedelta(6)
+        else:
+            saturday = anchor - timedelta((anchor.weekday() - 5) % 7 or 7)
+            first, precision = saturday + timedelta(7 * (step + (step < 0))), "week"
+            last = first + timedelta(1)
+        return _span(first, last, precision, anchor, kind="relative", part=setting.part)
+
+    def _day_of_month(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        anchor, day = setting.anchor, self._number(parts["dom"])
+        if not 1 <= day <= 31:
+            return None
+        if anchor is None:
+            return _UNRESOLVED
+        steps = (-1,) if "last" in parts.get("month_back", "") else (0, -1, -2)
+        days = [_day(*_months_on(anchor.year, anchor.month, step), day) for step in steps]
+        past = [d for d in days if d is not None and d <= anchor]
+        return _span(past[0], past[0], "day", anchor) if past else None
+
+    def _ago(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        if "per" in parts:
+            unit = {"7": "day", "52": "week", "12": "month"}[parts["per"]]
+        else:
+            unit = self._units[parts["unit"]][0] if parts.get("unit") else "day"
+        return self._back(parts, unit, setting, "relative")
+
+    def _duration(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        said = parts.get("more_than", "").strip()
+        if any(said == word for word in (">", "over", "more than", "at least")):
+            setting = replace(setting, bound="at_least")
+        elif said == "<":
+            setting = replace(setting, bound="at_most")
+        elif said:
+            setting = replace(setting, hedged=True)
+        unit = parts.get("unit") or parts["unit2"]
+        return self._back(parts, self._units[unit][0], setting, "duration")
+
+    def _back(self, parts: Mapping[str, str], name: str, setting: _Setting, kind: Kind) -> _Meaning | None:
+        """Counts an amount of time back from the date of service, leaving open what the unit leaves open."""
+        anchor = setting.anchor
+        if anchor is None:
+            return _Meaning(None, None, "none", kind)
+        unit = self.rules.units[name]
+        low, high, loose, more = self._amount(parts.get("count", "1"))
+        if "half" in parts:
+            low, high = low + 0.5, high + 0.5
+        fine = bool(high == 1 or high % 1)
+        spread = unit.spread_of_one if fine else unit.spread
+        precision: Precision = "range" if name == "decade" else _PRECISION_OF_UNIT.get(name, "week")
+        bound = "at_least" if more else setting.bound
+        extra = 0.0
+        if "more" in parts:
+            lesser, smaller = self._units[parts["lesser"]]
+            amount = self._amount(parts["more"])[0]
+            extra, spread = amount * (smaller.days + smaller.months * 30.44), smaller.spread
+            precision = _PRECISION_OF_UNIT.get(lesser, "week")
+        newest, oldest = _earlier(anchor, low, unit, extra), _earlier(anchor, high, unit, extra)
+        if newest is None or oldest is None:
+            return None
+        if bound == "at_least":
+            oldest = _earlier(anchor, high + max(1.0, high / 2), unit, extra)
+            return _span(oldest, newest, "range", anchor, kind=kind, approximate=True)
+        if bound == "at_most":
+            return _span(oldest, anchor, "range", anchor, kind=kind, approximate=True)
+        if setting.hedged:
+            spread = max(2 * spread, 1 if name == "day" and high < 8 else 2)
+            if name == "year" and high >= _WIDE_ENOUGH_FOR_YEARS:
+                loose = True
+        if spread >= oldest.toordinal():
+            return None
+        return _span(
+            oldest - timedelta(spread),
+            min(newest + timedelta(spread), anchor),
+            "range" if loose else precision,
+            anchor,
+            kind=kind,
+            approximate=loose or setting.hedged or name == "decade",
+        )
+
+    def _ahead(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        anchor = setting.anchor
+        if anchor is None:
+            return _Meaning(None, None, "none", "future")
+        name, unit = self._units[parts["unit"]]
+        low, high, loose, _ = self._amount(parts["count"])
+        first, last = _earlier(anchor, -low, unit, 0), _earlier(anchor, -high, unit, 0)
+        if first is None or last is None or last.year + 2 > MAXYEAR:
+            return None
+        precision: Precision = "range" if loose or name == "decade" else _PRECISION_OF_UNIT.get(name, "week")
+        spread = timedelta(unit.spread)
+        return _Meaning(max(first - spread, anchor), last + spread, precision, "future", loose)
+
+    def _age(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
+        """Two years, as only the age today is known and not the birthday (guidelines, ruling 10)."""
+        then, anchor = self._number(parts["age"]), setting.anchor
+        if setting.age is not None and then >= setting.age:
+            return None if then > setting.age else _Meaning(None, None, "none", "age")
+        if anchor is None or setting.age is None:
+            return _Meaning(None, None, "none", "age")
+        years = self.rules.units["year"]
+        first = _earlier(anchor, setting.age - then + 1, years, 0)
+        last = _earlier(anchor, setting.age - then - 1, years, 0)
+        if first is None or last is None:
+            return None
+        last = min(last - timedelta(1), anchor)
+        return _Meaning(first + timedelta(1), last, "range", "age", approximate=True)
+
+
+_PRECISION_OF_UNIT: dict[str, Precision] = {
+    "hour": "day",
+    "day": "day",
+    "week": "week",
+    "month": "month",
+    "year": "year",
+}
+
+
+# ---- text ------------------------------------------------------------------------------------------------------------
+
+
+def _plain(text: str) -> str:
+    """Lower case with plain quotes, dashes and blanks; every code point stays in its place."""
+    plain = text.lower()
+    if len(plain) != len(text):
+        plain = "".join(low if len(low := char.lower()) == 1 else char for char in text)
+    return plain if plain.isascii() else plain.translate(_PLAIN)
+
+
+def _start_name(token: str) -> str:
+    """What a rule's `starts` calls this beginning: the word itself, or the shape of the digits."""
+    if not token[0].isdecimal():
+        return token
+    size = next((i for i, char in enumerate(token) if not char.isdecimal()), len(token))
+    if size < len(token):
+        return "#mixed_year" if size == 4 else "#mixed"
+    return {1: "#number", 2: "#number", 3: "#number", 4: "#year", 8: "#compact"}.get(size, "#")
+
+
+def _stands_well(compiled: _Compiled, plain: str, before: str, end: int) -> bool:
+    """Whether the words around a match allow it."""
+    return (
+        (compiled.preceded_by is None or compiled.preceded_by.search(before) is not None)
+        and (compiled.not_preceded_by is None or compiled.not_preceded_by.search(before) is None)
+        and (compiled.not_followed_by is None or compiled.not_followed_by.match(plain, end) is None)
+    )
+
+
+def _joined(text: str, found: list[tuple[str, DateMention]], name: str, mention: DateMention) -> bool:
+    """Makes a weekday and the date beside it one mention: "Saturday, November 5"."""
+    if not found:
+        return False
+    last_name, last = found[-1]
+    between = text[last.end : mention.start]
+    if len(between) > 3 or between.strip(" ,.("):
+        return False
+    if last_name == "weekday" and mention.precision == "day" and mention.kind in ("absolute", "future"):
+        label = last.label or mention.label
+        found[-1] = (name, replace(mention, start=last.start, text=text[last.start : mention.end], label=label))
+        return True
+    return name == "weekday" and last.precision == "day" and last.kind in ("absolute", "future")
+
+
+def _any(words: Mapping[str, Any] | Sequence[str] | Iterator[str]) -> str:
+    """Alternatives, the longest first, sharing what they begin with."""
+    tree: dict[str, Any] = {}
+    for word in words:
+        node = tree
+        for char in word:
+            node = node.setdefault(char, {})
+        node[""] = {}
+    return _branch(tree)
+
+
+def _branch(tree: dict[str, Any]) -> str:
+    ends = "" in tree
+    arms = [("[-\\s]+" if char in " -" else re.escape(char)) + _branch(tree[char]) for char in sorted(tree) if char]
+    if not arms:
+        return ""
+    inside = arms[0] if len(arms) == 1 and not ends else f"(?:{'|'.join(arms)})"
+    return f"{inside}?" if ends else inside
+
+
+def _spaces(pattern: str) -> str:
+    """A space in a pattern stands for any white space, with a question mark for any or none."""
+    return pattern.replace(" ?", r"\s*").replace(" ", r"\s+")
+
+
+def _anonymous(pattern: str) -> str:
+    return re.sub(r"\?P<\w+>", "?:", pattern)
+
+
+# ---- calendar --------------------------------------------------------------------------------------------------------
+
+
+def _is_day(year: int, month: int, day: int) -> bool:
+    return 1 <= month <= 12 and 1 <= day <= monthrange(year, month)[1]
+
+
+def _day(year: int, month: int, day: int) -> date | None:
+    return date(year, month, day) if 1 <= year <= MAXYEAR and _is_day(year, month, day) else None
+
+
+def _month(year: int, month: int) -> tuple[date, date]:
+    return date(year, month, 1), date(year, month, monthrange(year, month)[1])
+
+
+def _months_on(year: int, month: int, step: int) -> tuple[int, int]:
+    index = year * 12 + month - 1 + step
+    return index // 12, index % 12 + 1
+
+
+def _month_first(a: int, b: int) -> tuple[int, int]:
+    """Month and day of two numbers in American order, unless only the other order is possible."""
+    return (b, a) if a > 12 >= b else (a, b)
+
+
+def _full_year(two_digits: int, anchor: date | None) -> int:
+    """The year of two digits: up to two years ahead of the date of service it may be an appointment, else it is past.
+
+    Without a date of service 70-99 are 1970-1999 (brief, 3.3).
+    """
+    if anchor is None:
+        return two_digits + (1900 if two_digits >= 70 else 2000)
+    century = anchor.year - anchor.year % 100
+    year = century + two_digits
+    return year if year <= anchor.year + 2 else year - 100
+
+
+def _nth_weekday(year: int, month: int, weekday: int, nth: int) -> date | None:
+    """The nth such weekday of a month; nth 0 is the last."""
+    first, last = _month(year, month)
+    if nth == 0:
+        return last - timedelta((last.weekday() - weekday) % 7)
+    day = first + timedelta((weekday - first.weekday()) % 7 + 7 * (nth - 1))
+    return day if day <= last else None
+
+
+def _easter(year: int) -> date:
+    """Easter Sunday of the Gregorian calendar (Meeus, Jones and Butcher)."""
+    a, (b, c) = year % 19, divmod(year, 100)
+    d, e = divmod(b, 4)
+    g = (8 * b + 13) // 25
+    h = (19 * a + b - d - g + 15) % 30
+    i, k = divmod(c, 4)
+    length = (32 + 2 * e + 2 * i - h - k) % 7
+    m = (a + 11 * h + 22 * length) // 451
+    month, day = divmod(h + length - 7 * m + 114, 31)
+    return date(year, month, day + 1)
+
+
+def _holiday_day(holiday: Holiday, year: int) -> date | None:
+    if holiday.fixed is not None:
+        return _day(year, *holiday.fixed)
+    if holiday.easter is not None:
+        return _easter(year) + timedelta(holiday.easter)
+    if holiday.weekday is None or holiday.month is None:
+        return None
+    return _nth_weekday(year, holiday.month, holiday.weekday, 0 if holiday.last else holiday.nth or 1)
+
+
+def _weekend_of(day: date) -> tuple[date, date]:
+    """The days off around a holiday: it and the weekend it lengthens."""
+    weekday = day.weekday()
+    if weekday in (0, 1):
+        return day - timedelta(weekday + 2), day
+    if weekday in (3, 4):
+        return day, day + timedelta(6 - weekday)
+    if weekday == 2:
+        return day - timedelta(4), day + timedelta(4)
+    return day - timedelta(weekday - 4), day + timedelta(6 - weekday)
+
+
+def _beside(day: date, sign: int, *, weekend: bool) -> tuple[date, date]:
+    """The week or weekend before, after or of a day. "The week after" may be the seven days or the calendar week."""
+    if weekend:
+        saturday = day - timedelta((day.weekday() - 5) % 7 or 7)
+        if sign > 0:
+            saturday += timedelta(7 if day.weekday() != 5 else 14)
+        elif sign == 0:
+            return _weekend_of(day)
+        return saturday, saturday + timedelta(1)
+    if sign == 0:
+        return day - timedelta(3), day + timedelta(3)
+    near, far = day + timedelta(sign), day + timedelta(sign * 12)
+    return min(near, far), max(near, far)
+
+
+def _season(season: SeasonWords, year: int) -> tuple[date, date]:
+    start = year - 1 if season.first > season.last else year
+    return date(start, *season.first), date(year, *season.last)
+
+
+def _earlier(day: date, amount: float, unit: Unit, extra_days: float) -> date | None:
+    """`amount` units and some days before a day (after it for a negative amount); None outside the calendar."""
+    months = amount * unit.months
+    whole = int(months)
+    year, month = _months_on(day.year, day.month, -whole)
+    if not 1 <= year <= MAXYEAR:
+        return None
+    moved = date(year, month, min(day.day, monthrange(year, month)[1]))
+    days = round((months - whole) * 30.44 + amount * unit.days + extra_days)
+    number = moved.toordinal() - days
+    return date.fromordinal(number) if 1 <= number <= date.max.toordinal() else None
+
+
+def _precision(first: date, last: date) -> Precision:
+    days = (last - first).days
+    return "day" if days == 0 else "week" if days <= 14 else "range"
+
+
+def _span(
+    first: date | None,
+    last: date | None,
+    precision: Precision,
+    anchor: date | None,
+    *,
+    kind: Kind = "absolute",
+    approximate: bool = False,
+    part: str | None = None,
+) -> _Meaning | None:
+    """An interval as a meaning: `future` when all of it lies after the date of service, else ended there at the latest.
+
+    `part` (early, mid, late) takes a third of it.
+    """
+    if first is None or last is None or first > last:
+        return None
+    if part is not None:
+        third = round(((last - first).days + 1) / 3)
+        order = ("early", "mid", "late").index(part)
+        start = first + timedelta(third * order)
+        first, last = start, last if part == "late" else start + timedelta(third - 1)
+        approximate = True
+    if anchor is not None:
+        if first > anchor:
+            kind = "future"
+        elif last > anchor and precision != "day":
+            last = anchor
+    return _Meaning(first, last, precision, kind, approximate)
+
+

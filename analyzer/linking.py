@@ -262,10 +262,10 @@ class Linker:
         pool = specific or linked.events
         if pool:
             best = max(pool, key=lambda e: (e.score, -e.segment))
-            if best.score > -2 or not linked.events:
+            if best.score > 1:
                 linked.event = best
-            elif linked.events:
-                plain = [e for e in linked.events if e.value == "unspecified" and e.score > -2]
+            else:
+                plain = [e for e in linked.events if e.value == "unspecified" and e.score > -1]
                 linked.event = max(plain, key=lambda e: (e.score, -e.segment)) if plain else None
 
     @staticmethod

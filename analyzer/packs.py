@@ -70,6 +70,7 @@ class Vocabulary(_Strict):
     """All rules of one element."""
 
     element: str
+    overlap: Literal["longest", "keep"] = "longest"
     rules: list[VocabularyRule] = Field(min_length=1)
 
 
@@ -244,7 +245,7 @@ def _load(folder: Traversable | Path) -> Pack:
                 raise PackError(
                     shown, where, f"rules.{i}.examples", f"rule {spec.id!r} needs a sentence it must match and one it must not"
                 )
-            data = spec.model_dump(exclude_none=True)
+            data = spec.model_dump(exclude_none=True) | {"overlap": vocabulary.overlap}
             rule = Rule(f"{vocabulary.element}.{spec.id}", vocabulary.element, spec.value, list(spec.match), order, data)
             try:
                 matcher.add(rule)

@@ -18,7 +18,7 @@ from re import _parser as sre_parse  # type: ignore[attr-defined]
 from analyzer.reading.words import Words
 
 _MACRO = re.compile(r"\{([a-z][a-z0-9_]*)\}")
-_GAP = re.compile(r" ~(\d+) ")
+_GAP = re.compile(r" ~(\d+)( ?)")
 _MAX_FIRST = 3000
 _PREFIX = (3, 4, 5, 6)
 
@@ -39,7 +39,9 @@ def expand(pattern: str, macros: Mapping[str, str], depth: int = 0) -> str:
         return "(?:" + expand(macros[name], macros, depth + 1) + ")"
 
     text = _MACRO.sub(one, pattern)
-    return _GAP.sub(lambda m: r" (?:[^\s.;:|]\S* ){0,%s}" % m.group(1), text)
+    return _GAP.sub(
+        lambda m: r" (?:[^\s.;:|]\S* ){0,%s}" % m.group(1) if m.group(2) else r"(?: [^\s.;:|]\S*){0,%s}" % m.group(1), text
+    )
 
 
 def first_words(regex: str) -> tuple[set[str], set[str]]:

@@ -236,7 +236,7 @@ def _prune(matches: Sequence[Match]) -> list[Match]:
             covered = False
             for k in kept:
                 if k.first <= m.first and m.last <= k.last:
-                    same = (k.first, k.last) == (m.first, m.last)
+                    same = (k.first, k.last) == (m.first, m.last) or m.rule.spec.get("overlap") == "keep"
                     if not same or k.rule.value == m.rule.value:
                         covered = True
                         break
