@@ -188,17 +188,19 @@ def _set(kind: Mapping[str, Any], facts: Mapping[str, Fact], env: Mapping[str, b
         if env[entry["fact"]]:
             return list(entry["is"])
     found: set[str] = set()
-    for name in kind.get("values", ()):
-        found.update(s.value for s in facts[name].spots)
-        if found and kind.get("first_only"):
-            break
-    for name in kind.get("sites", ()):
-        found.update(v for s in facts[name].spots for v in s.site)
-        if found and kind.get("first_only"):
+    for group in kind.get("groups", ()):
+        for name in group:
+            found.update(s.value if kind["of"] == "value" else "" for s in facts[name].spots)
+            if kind["of"] == "site":
+                found.update(v for s in facts[name].spots for v in s.site)
+        found.discard("")
+        order = next((o["order"] for o in kind.get("orders", ()) if env[o["fact"]]), kind["order"])
+        if found.intersection(order):
             break
     for name in kind.get("minus", ()):
         found.difference_update(s.value for s in facts[name].spots)
-    return [v for v in kind["order"] if v in found]
+    order = next((o["order"] for o in kind.get("orders", ()) if env[o["fact"]]), kind["order"])
+    return [v for v in order if v in found]
 
 
 def _gather(names: Any, facts: Mapping[str, Fact]) -> list[Spot]:

@@ -33,6 +33,12 @@ Interpreter = Literal[
     "nothing",
 ]  # fmt: skip
 Modifier = Literal["hedge", "bound", "part", "which"]
+_MODIFIERS: dict[Modifier, tuple[str, ...]] = {
+    "hedge": ("hedge",),
+    "bound": ("at_least", "at_most"),
+    "part": ("early", "mid", "late"),
+    "which": ("last", "this", "next", "that", "every"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +228,8 @@ class _Setting:
     bound: str | None = None
     part: str | None = None
     which: str | None = None
+    within: tuple[date, date] | None = None
+    """The days of a longer period named right before: "last year, in October"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +254,14 @@ class _BadRegex(Exception):
 
 _UNKNOWN = _Meaning(None, None, "none", "vague")
 _UNRESOLVED = _Meaning(None, None, "none", "relative")
+_EVERY = _Meaning(None, None, "none", "recurring")
 _WINDOW = 60
 """Code points before a match in which labels, hedges and cues are looked for; keeps the cost per mention constant."""
 
 _PLAIN = str.maketrans("\u2018\u2019\u02bc\u2032\u00b4\u2010\u2011\u2012\u2013\u2014\u2212\u00a0\u2009\u202f", "'''''------   ")
 _PLACE = re.compile(r"(?<!\w)(?:\d+(?:[/.:,-]\d+)*|[a-z]+|'(?=\s?\d)|×)")
 _MACRO = re.compile(r"\{([a-z]\w*)(=(\w*))?\}")
+_NEXT_TO = re.compile(r"\s*[,(-]?\s*(?:(?:in|on|about|around|the|of|maybe)\s+){0,2}", re.IGNORECASE)
 _AMOUNT_TOKEN = re.compile(r"1/2|\d+(?:\.\d+)?|[a-z]+|\+")
 _WIDE_ENOUGH_FOR_YEARS = 10
 """From here on a hedged count of years ("about thirty years ago") is a round number and no year."""
@@ -340,7 +350,8 @@ class DateReader:
             candidates = self._by_start.get(_start_name(place.group()))
             if candidates is None:
                 continue
-            read = self._read(text, plain, start, done, candidates, anchor, age)
+            within = _period_before(text, found, start)
+            read = self._read(text, plain, start, done, candidates, _Setting(anchor, age, "", within=within))
             if read is None:
                 continue
             name, mention, done = read
@@ -355,8 +366,7 @@ class DateReader:
         start: int,
         done: int,
         candidates: Sequence[_Compiled],
-        anchor: date | None,
-        age: int | None,
+        place: _Setting,
     ) -> tuple[str, DateMention | None, int] | None:
         """The first rule that holds at `start`: its name, its mention (None: read over) and where to go on."""
         before: str | None = None
@@ -381,7 +391,7 @@ class DateReader:
             if not _stands_well(compiled, plain, before, match.end()):
                 continue
             parts |= {name: value for name, value in match.groupdict().items() if value is not None}
-            begin, setting = self._setting(compiled, before, start, anchor, age)
+            begin, setting = self._setting(compiled, before, start, place)
             meaning = compiled.interpret(parts, setting)
             if meaning is None:
                 return compiled.rule.name, None, match.end()
@@ -404,11 +414,9 @@ class DateReader:
             label=label.lastgroup if label else None,
         )
 
-    def _setting(
-        self, compiled: _Compiled, before: str, start: int, anchor: date | None, age: int | None
-    ) -> tuple[int, _Setting]:
+    def _setting(self, compiled: _Compiled, before: str, start: int, place: _Setting) -> tuple[int, _Setting]:
         """Reads the modifiers that stand before a match, nearest first; they become part of the mention."""
-        setting = _Setting(anchor, age, before)
+        setting = replace(place, before=before)
         if compiled.modifiers is None:
             return start, setting
         size = len(before)
@@ -457,19 +465,12 @@ class DateReader:
         def ending(pattern: str | None, key: str) -> re.Pattern[str] | None:
             return None if pattern is None else self._compile(f"(?:{pattern})$", (*path, key))
 
-        words: list[str] = []
-        for modifier in rule.takes:
-            match modifier:
-                case "hedge":
-                    words.append(f"(?P<hedge>{self.rules.before['hedge']})")
-                case "bound":
-                    words += [f"(?P<{name}>{self.rules.before[name]})" for name in ("at_least", "at_most")]
-                case "part":
-                    words += [f"(?P<{name}>{self.rules.before[name]})" for name in ("early", "mid", "late")]
-                case "which":
-                    names = ("last", "this", "next", "that", "every")
-                    words += [f"(?P<{name}>{self.rules.before[name]})" for name in names]
-        modifiers = rf"(?<!\w)(?:{'|'.join(words)})[\s-]*(?:(?:the|of|in|on|a)\s+)?$" if words else None
+        words = [
+            rf"(?P<{name}>{self.rules.before[name]})" + ("" if modifier == "which" else r"(?:\s+(?:the|of|in|on|a))?")
+            for modifier in rule.takes
+            for name in _MODIFIERS[modifier]
+        ]
+        modifiers = rf"(?<!\w)(?:{'|'.join(words)})[\s-]*$" if words else None
         return _Compiled(
             rule=rule,
             lead=self._leads[rule.lead] if rule.lead else None,
@@ -575,7 +576,7 @@ class DateReader:
         return _UNKNOWN
 
     def _recurring(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning:
-        return _Meaning(None, None, "none", "recurring")
+        return _EVERY
 
     def _numeric(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
         """Digits only: month first unless that is no month, then day first."""
@@ -609,24 +610,23 @@ class DateReader:
         end = _month(year, int(parts.get("end_month", month)))[1]
         return _span(first, end, "range" if "end_month" in parts else "month", anchor, part=setting.part)
 
-    def _without_year(self, month: int, day: int, setting: _Setting, last_day: int | None = None) -> _Meaning:
+    def _without_year(self, month: int, day: int, setting: _Setting) -> _Meaning:
         """A day of the year: the latest on or before the date of service, or the next one after words of the future."""
         anchor = setting.anchor
-        if setting.which in ("that", "every"):
-            return _UNKNOWN if setting.which == "that" else _Meaning(None, None, "none", "recurring")
+        if setting.which == "every":
+            return _EVERY
         if anchor is None:
             return _UNRESOLVED
-        years: Sequence[int]
-        if self._is_ahead(setting):
-            years = range(anchor.year, anchor.year + 9)
-            days = [d for y in years if (d := _day(y, month, day)) and d >= anchor]
+        if setting.within:
+            days = [d for y in _years_in(setting.within) if (d := _day(y, month, day))]
+            days = [d for d in days if setting.within[0] <= d <= setting.within[1]] or days
+        elif self._is_ahead(setting):
+            days = [d for y in range(anchor.year, anchor.year + 9) if (d := _day(y, month, day)) and d >= anchor]
         else:
-            years = range(anchor.year, anchor.year - 9, -1)
-            days = [d for y in years if (d := _day(y, month, day)) and d <= anchor]
+            days = [d for y in range(anchor.year, anchor.year - 9, -1) if (d := _day(y, month, day)) and d <= anchor]
         if not days:
             return _UNRESOLVED
-        end = _day(days[0].year, month, last_day) if last_day else days[0]
-        return _span(days[0], end, "range" if last_day else "day", anchor) or _UNRESOLVED
+        return _span(days[0], days[0], "day", anchor) or _UNRESOLVED
 
     def _is_ahead(self, setting: _Setting) -> bool:
         """Whether the words before a date without a year put it after the date of service."""
@@ -688,7 +688,7 @@ class DateReader:
             return None
         said = parts.get("when") or parts.get("when2")
         if said is None and setting.which in ("that", "every"):
-            return _UNKNOWN if setting.which == "that" else _Meaning(None, None, "none", "recurring")
+            return _UNKNOWN if setting.which == "that" else _EVERY
         if said is None:
             if day:
                 year_free = self._without_year(end_month, day2, setting)
@@ -709,6 +709,10 @@ class DateReader:
         anchor = setting.anchor
         if anchor is None:
             return _UNRESOLVED
+        if setting.within:
+            months = [_month(y, month) for y in _years_in(setting.within)]
+            inside = [m for m in months if m[0] <= setting.within[1] and setting.within[0] <= m[1]] or months
+            return _span(*inside[0], "month", anchor, part=setting.part)
         year = anchor.year - (month > anchor.month)
         if setting.which == "last" and month == anchor.month:
             year -= 1
@@ -729,10 +733,12 @@ class DateReader:
         year = self._year_of(said, anchor) if said else None
         if said and (year is None or not 1 < year < MAXYEAR):
             return _UNKNOWN if anchor else _UNRESOLVED
-        candidates = [year] if year is not None else [anchor.year + step for step in (1, 0, -1, -2)] if anchor else []
-        ahead = year is None and self._is_ahead(setting)
-        spans = [span for y in candidates if (span := self._nth_of_month(parts["what"], parts["nth"], y, month))]
+        years: Sequence[int] = [year] if year is not None else ()
         if year is None and anchor:
+            years = _years_in(setting.within) if setting.within else range(anchor.year + 1, anchor.year - 3, -1)
+        ahead = year is None and not setting.within and self._is_ahead(setting)
+        spans = [span for y in years if (span := self._nth_of_month(parts["what"], parts["nth"], y, month))]
+        if year is None and anchor and not setting.within:
             spans = [s for s in spans if (s[0] >= anchor if ahead else s[0] <= anchor)]
         if not spans:
             return None
@@ -764,7 +770,7 @@ class DateReader:
             loose = crosses and "until" not in parts
             return _span(*_season(season, year), "season", anchor, approximate=loose, part=setting.part)
         if setting.which in ("that", "every"):
-            return _UNKNOWN if setting.which == "that" else _Meaning(None, None, "none", "recurring")
+            return _UNKNOWN if setting.which == "that" else _EVERY
         if anchor is None:
             return _UNRESOLVED
         if "count" in parts:
@@ -786,7 +792,7 @@ class DateReader:
         holiday = next(entry for pattern, entry in self._holidays if pattern.fullmatch(parts["holiday"]))
         anchor, said = setting.anchor, parts.get("when")
         if setting.which in ("that", "every"):
-            return _UNKNOWN if setting.which == "that" else _Meaning(None, None, "none", "recurring")
+            return _UNKNOWN if setting.which == "that" else _EVERY
         if anchor is None and said is None:
             return _Meaning(None, None, "none", "holiday")
         if said is not None:
@@ -849,7 +855,7 @@ class DateReader:
         """The latest such day before the date of service; the next one after words of the future."""
         anchor = setting.anchor
         if setting.which in ("that", "every"):
-            return _UNKNOWN if setting.which == "that" else _Meaning(None, None, "none", "recurring")
+            return _UNKNOWN if setting.which == "that" else _EVERY
         if anchor is None:
             return _UNRESOLVED
         weekday = self._weekdays[parts["weekday"]]
@@ -1056,6 +1062,17 @@ def _joined(text: str, found: list[tuple[str, DateMention]], name: str, mention:
     return name == "weekday" and last.precision == "day" and last.kind in ("absolute", "future")
 
 
+def _period_before(text: str, found: list[tuple[str, DateMention]], start: int) -> tuple[date, date] | None:
+    """The days of a season or year named right before a place, which a date without a year there belongs to."""
+    if not found:
+        return None
+    _, last = found[-1]
+    if last.precision not in ("season", "year") or last.earliest is None or last.latest is None:
+        return None
+    between = text[last.end : start]
+    return (last.earliest, last.latest) if len(between) < 12 and _NEXT_TO.fullmatch(between) else None
+
+
 def _any(words: Mapping[str, Any] | Sequence[str] | Iterator[str]) -> str:
     """Alternatives, the longest first, sharing what they begin with."""
     tree: dict[str, Any] = {}
@@ -1120,6 +1137,10 @@ def _full_year(two_digits: int, anchor: date | None) -> int:
     century = anchor.year - anchor.year % 100
     year = century + two_digits
     return year if year <= anchor.year + 2 else year - 100
+
+
+def _years_in(days: tuple[date, date]) -> range:
+    return range(days[0].year, days[1].year + 1)
 
 
 def _nth_weekday(year: int, month: int, weekday: int, nth: int) -> date | None:

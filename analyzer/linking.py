@@ -220,7 +220,7 @@ class Linker:
             ]
             if not own:
                 continue
-            near = [j for j in (i - 2, i - 1, i + 1, i + 2) if 0 <= j < len(segments) and segments[j].block == segment.block]
+            near = [j for j in (i - 2, i - 1, i + 1, i + 2, i + 3) if 0 <= j < len(segments) and segments[j].block == segment.block]
             value = self._event_class(own, order)
             score = 0.0
             here = by_segment.get(i, [])
@@ -238,14 +238,14 @@ class Linker:
                 for j in near
                 for m in by_segment.get(j, [])
             ):
-                score += 2
+                score += 3
             if any(m.element == "causal_link" and m.value == "strong" and m.assertion in SAID for m in here):
                 score += 2
             if value != "unspecified":
                 score += 3
             away = any(m.element == n["elsewhere"] for m in here)
             if away and "target" not in ties and not landing:
-                score -= 4
+                score -= 3.5
             text = " ".join(norm)
             if any(p in text for p in n.get("not_this_event", ())):
                 score -= 6
@@ -292,7 +292,8 @@ class Linker:
             event = event_segments.get(i)
             near_event = best_event is not None and segments[best_event.segment].block == segment.block and abs(i - best_event.segment) <= 2
             text = reading.text[segment.start : segment.end]
-            if not (injuries or causal or event or near_event) and not self._labelled(segment, text):
+            onset = any(m.element == n["complaint"] and m.tied == "index" and m.assertion in HOLDS for m in here)
+            if not (injuries or causal or event or near_event or onset) and not self._labelled(segment, text):
                 continue
             for d in self._dates.find(text, service, age):
                 self._weigh(linked, i, segment, here, d, injuries, causal, event, near_event, service)
@@ -311,20 +312,40 @@ class Linker:
                     break
             linked.date = best
             for c in linked.dates:
-                a, b = c.mention, best.mention
-                if c is best or c.score < 6 or best.score < 6 or a.earliest is None or b.earliest is None:
-                    continue
-                if a.kind not in ("absolute",) or b.kind not in ("absolute", "holiday"):
-                    continue
-                apart = a.latest < b.earliest or b.latest < a.earliest  # type: ignore[operator]
-                if apart:
+                if c is not best and self._contradicts(linked, best, c, by_segment):
                     linked.date_conflict = (best, c)
                     break
 
-    @staticmethod
-    def _labelled(segment: Segment, text: str) -> bool:
-        low = text[:40].lower()
-        return any(k in low or k in segment.label for k in ("doi", "injury", "accident", "event", "onset", "when:"))
+    def _contradicts(
+        self, linked: Linked, best: DateCandidate, other: DateCandidate, by_segment: dict[int, list[Mention]]
+    ) -> bool:
+        """Two calendar dates, both plainly given for the index injury, that cannot both hold."""
+        a, b = other.mention, best.mention
+        if other.score < 6 or best.score < 6 or a.kind != "absolute" or b.kind not in ("absolute", "holiday"):
+            return False
+        if a.earliest is None or b.earliest is None or a.latest is None or b.latest is None or a.approximate:
+            return False
+        if not (a.latest < b.earliest or b.latest < a.earliest):
+            return False
+        segments = linked.reading.segments
+        if segments[other.segment].stale or segments[best.segment].stale:
+            return False
+        here = by_segment.get(other.segment, [])
+        if any(m.element == "care_phase" and m.value == "past_acute" and m.assertion in SAID for m in here) and other.why != "label":
+            return False
+        if other.why == "label":
+            return True
+        event = next((e for e in linked.events if e.segment == other.segment), None)
+        if event is None or linked.event is None:
+            return False
+        assessed = segments[other.segment].section in self._n["assessment_sections"]
+        tied = any(m.element == "causal_link" and m.value == "strong" for m in here) and assessed
+        same = event.value == linked.event.value or event.value == "unspecified"
+        return tied or (same and event.score >= linked.event.score - 1 and event.score >= 4)
+
+    def _labelled(self, segment: Segment, text: str) -> bool:
+        low = text[:48].lower()
+        return any(k in low or k in segment.label for k in self._n["date_labels"])
 
     def _weigh(
         self,
@@ -353,14 +374,18 @@ class Linker:
         score = 0.0
         why = ""
 
-        def distance(m: Mention) -> int:
-            return m.first - after_at if m.first >= after_at else at - m.last
+        def distance(m: Mention) -> float:
+            low, high = (after_at, m.first) if m.first >= after_at else (m.last, at)
+            between = words.norm[low:high]
+            return len(between) + sum(8 for w in between if w in _BREAKS) + sum(1 for w in between if w in (",", ":"))
 
         if d.label == "injury":
             score, why = 10, "label"
         elif event is not None:
             gap = min(max(0, distance(m)) for m in event.mentions)
-            score, why = (8 if event is linked.event else 5 + min(2, event.score / 4)) - min(4, gap / 8), "event"
+            score, why = (8 if event is linked.event else 5 + min(2, event.score / 4)) - min(5, gap / 8), "event"
+            if event.score <= 1 and event is not linked.event:
+                score -= 5
             if event.value == "unspecified":
                 score -= 1
         if injuries:
@@ -374,8 +399,15 @@ class Linker:
             score, why = 3.5, "near"
         if not score and causal:
             score, why = 4, "causal"
+        if not score and any(m.element == n["complaint"] and m.tied == "index" for m in here):
+            if any(w in n["onset_words"] for w in before[-4:]):
+                score, why = 3.6, "onset"
         if not score:
             score, why = 1, "label"
+        if service is not None and d.earliest == service and d.kind == "relative":
+            nearest = min((distance(m) for m in [*injuries, *(event.mentions if event else ())]), default=99.0)
+            if nearest > 5 or ":" in before[-1:] + after[:1]:
+                return
         studies = [m for m in here if m.element == n["study"]]
         for m in studies:
             if 0 <= at - m.last <= 4 or (0 <= m.first - after_at <= 1) or (at - m.last <= 7 and not event and at >= m.last):
@@ -390,7 +422,8 @@ class Linker:
         if service is not None and d.earliest is not None and d.earliest >= service and d.kind == "absolute" and why != "event":
             score -= 4
         candidate = DateCandidate(d, i, start, end, score, why)
-        if d.earliest is None or d.latest is None:
+        loose = d.approximate and d.kind == "relative" and d.earliest and d.latest and (d.latest - d.earliest).days > 500
+        if d.earliest is None or d.latest is None or loose:
             if score > 0:
                 linked.vague_dates.append(candidate)
         elif score >= 2:

@@ -276,6 +276,7 @@ def _load(folder: Traversable | Path) -> Pack:
         LayoutRules(
             titles=titles,
             short_titles=frozenset(section_data["short_titles"]),
+            suffix_titles=frozenset(section_data["suffix_titles"]),
             spoken=compiled("spoken"),
             stale=compiled("stale"),
             stale_tail=compiled("stale_tail"),

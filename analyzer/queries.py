@@ -25,6 +25,8 @@ from analyzer.yamlfile import line_of
 
 AskedStatus = Literal["missing", "insufficient", "conflicting"]
 KeyPath = tuple[str | int, ...]
+# The layout is by lines, so a text that goes into it has no line break.
+Line = Annotated[str, Field(pattern=r"^[^\r\n]*$")]
 
 
 class _Strict(BaseModel):
@@ -34,7 +36,7 @@ class _Strict(BaseModel):
 class Choice(_Strict):
     """One answer to tick; it falls away unless all facts of `needs` are true."""
 
-    text: str = Field(min_length=1)
+    text: Line = Field(min_length=1)
     needs: list[str] = Field(default_factory=list)
 
 
@@ -49,12 +51,12 @@ class Template(_Strict):
     status: list[AskedStatus] = Field(min_length=1)
     when: list[str] = Field(default_factory=list)
     unless: list[str] = Field(default_factory=list)
-    title: str = ""
-    lead: str = ""
-    question: str | None
+    title: Line = ""
+    lead: Line = ""
+    question: Line | None
     because: str = ""
     options: list[Annotated[Choice, BeforeValidator(_as_choice)]] = Field(default_factory=list)
-    recipient_role: str | None = None
+    recipient_role: Line | None = None
     source: list[str] = Field(min_length=1)
 
     def fits(self, status: Status, facts: frozenset[str]) -> bool:
@@ -73,8 +75,8 @@ class QueryFile(_Strict):
     """queries.yaml. `facts` says what each name used by a template means."""
 
     version: int
-    recipient_role: str = Field(min_length=1)
-    combined_title: str = Field(min_length=1)
+    recipient_role: Line = Field(min_length=1)
+    combined_title: Line = Field(min_length=1)
     facts: dict[str, str]
     sources: dict[str, str]
     requirements: dict[str, RequirementTemplates] = Field(min_length=1)
@@ -310,7 +312,7 @@ class _FileCheck:
 
     def _lint(self, path: KeyPath, text_or_query: str | Query) -> None:
         for problem in self.rules.lint(text_or_query, template_only=True):
-            raise self._error(path, f"breaks the rule {problem.rule!r}: {problem.message}")
+            raise self._error(path, f"breaks the rule {problem.rule!r} with {problem.text!r}: {problem.message}")
 
     def _known_names(self, template: Template, path: KeyPath) -> None:
         for fact in (*template.when, *template.unless, *(n for choice in template.options for n in choice.needs)):

@@ -62,6 +62,7 @@ class LayoutRules:
 
     titles: Mapping[str, str]
     short_titles: frozenset[str]
+    suffix_titles: frozenset[str]
     spoken: re.Pattern[str] | None
     stale: re.Pattern[str] | None
     stale_tail: re.Pattern[str] | None
@@ -213,6 +214,9 @@ class Layout:
             name = rules.titles.get(plain) or rules.titles.get(_plain(re.sub(r"\(.*?\)|\[.*?\]", " ", match["title"])))
             if name is not None and (len(plain) > 1 or match["title"].isupper()):
                 return name, match.end(), False
+            last = plain.rsplit(" ", 1)[-1]
+            if last in rules.suffix_titles and match["sep"].strip() in (":", "-", "|") and len(plain.split()) <= 4:
+                return rules.titles[last], match.end(), False
             break
         word = re.match(r"[A-Z][A-Za-z/&]*(?: [A-Z][A-Z/&]+)?(?=\s)", body)
         if word is not None and _plain(word.group()) in rules.short_titles:

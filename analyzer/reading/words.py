@@ -123,7 +123,9 @@ class Normalizer:
             return (stem, "not")
         head, _, tail = low.partition("'")
         out = self._map.get(head) or self._mend(head)
-        if tail in ("s", "d", "") or not tail:
+        if tail == "s" and "'s" not in head:
+            return (*out, "'s")
+        if tail in ("d", "") or not tail:
             return out
         if tail in ("ve", "re", "ll", "m"):
             return out

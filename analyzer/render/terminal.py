@@ -50,7 +50,7 @@ _VERDICT_STYLES: dict[str | None, str] = {
 }
 _SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _PLAIN_GLYPHS = str.maketrans(
-    {"✓": "+", "≠": "!", "○": "-", "→": ">", "…": ".", "“": '"', "”": '"', "·": "-", "─": "-"}
+    {"✓": "+", "○": "-", "→": ">", "…": ".", "“": '"', "”": '"', "·": "-", "─": "-"}
 )
 
 

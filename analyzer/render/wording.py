@@ -9,7 +9,7 @@ from typing import Any
 
 from analyzer.report import GapReport
 
-STATUS_GLYPHS = {"documented": "✓", "insufficient": "~", "conflicting": "≠", "missing": "○"}
+STATUS_GLYPHS = {"documented": "✓", "insufficient": "~", "conflicting": "!", "missing": "○"}
 VERDICT_GLYPHS: dict[str | None, str] = {"supported": "✓", "query": "?", "not_supported": "→", None: "…"}
 SEND_QUERY_WORDS = {"yes": "to send", "optional": "optional", "no": "not sent"}
 RELATION_WORDS = {"instead": "instead of the code", "with": "with the code", "query": "after a query"}
