@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +34,7 @@ _PLAIN_PROGRESS_SECONDS = 10.0
 _WORSE = {"supported": 0, "query": 1, "not_supported": 2}
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """What `analyze` writes."""
 
     TEXT = "text"
@@ -42,14 +42,14 @@ class Format(str, Enum):
     HTML = "html"
 
 
-class Setting(str, Enum):
+class Setting(StrEnum):
     """Where the patient was seen."""
 
     OUTPATIENT = "outpatient"
     INPATIENT = "inpatient"
 
 
-class FailOn(str, Enum):
+class FailOn(StrEnum):
     """The mildest verdict that makes `analyze` exit with 1."""
 
     QUERY = "query"
@@ -59,10 +59,11 @@ class FailOn(str, Enum):
 class OneLineErrors(TyperGroup):
     """Ends every error as one line on stderr. The text of an unexpected one is kept back: it may quote a note."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        """Run the command line; see click's `BaseCommand.main`."""
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command line; takes what `TyperGroup.main` takes."""
+        standalone_mode = extra.get("standalone_mode", True)
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = super().main(*args, **{**extra, "standalone_mode": False})
         except typer.Abort:
             code = EXIT_INTERRUPTED
         except Exception as error:
@@ -257,7 +258,9 @@ def packs_show(
 
 @packs_app.command("test")
 def packs_test(
-    pack: Annotated[str | None, typer.Argument(metavar="[PACK]", help="A pack's name or folder. [default: all]")] = None,
+    pack: Annotated[
+        str | None, typer.Argument(metavar="[PACK]", help="A pack's name or folder. [default: all]")
+    ] = None,
     pack_folder: PackFolderOption = None,
 ) -> None:
     """Run the packs' own examples. Exits with 1 when one fails; `todo` examples are known misses."""
@@ -372,10 +375,11 @@ def _shown_progress() -> Iterator[Callable[[Progress], None]]:
     if not console.is_terminal:
         yield _plain_progress()
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (BarColumn(), TextColumn("{task.fields[line]}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=None, line="")
         started = time.monotonic()
 

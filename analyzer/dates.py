@@ -32,6 +32,10 @@ Interpreter = Literal[
     "holiday", "weekday", "day_word", "period", "day_of_month", "ago", "duration", "ahead", "age", "vague", "recurring",
     "nothing",
 ]  # fmt: skip
+Topic = Literal["month", "weekday", "weekdays", "season", "holiday", "unit"]
+_TOPICS: dict[Topic, int] = {
+    "month": 1, "weekday": 2, "weekdays": 4, "season": 8, "holiday": 16, "unit": 32,
+}  # fmt: skip
 Modifier = Literal["hedge", "bound", "part", "which"]
 _MODIFIERS: dict[Modifier, tuple[str, ...]] = {
     "hedge": ("hedge",),
@@ -169,6 +173,7 @@ class DateRule(_Strict):
 
     name: str
     starts: list[str] = Field(min_length=1)
+    needs: list[Topic] = Field(default_factory=list)
     lead: str | None = None
     match: list[str] = Field(min_length=1)
     interpreter: Interpreter = Field(alias="as")
@@ -201,6 +206,7 @@ class DateRules(_Strict):
     relative_years: list[Offset]
     before: dict[str, str]
     future: str
+    soon: str
     labels: list[Label]
     macros: dict[str, str]
     rules: list[DateRule] = Field(min_length=1)
@@ -235,6 +241,7 @@ class _Setting:
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     rule: DateRule
+    topics: int
     lead: re.Pattern[str] | None
     patterns: tuple[re.Pattern[str], ...]
     preceded_by: re.Pattern[str] | None
@@ -260,9 +267,12 @@ _WINDOW = 60
 
 _PLAIN = str.maketrans("\u2018\u2019\u02bc\u2032\u00b4\u2010\u2011\u2012\u2013\u2014\u2212\u00a0\u2009\u202f", "'''''------   ")
 _PLACE = re.compile(r"(?<!\w)(?:\d+(?:[/.:,-]\d+)*|[a-z]+|'(?=\s?\d)|×)")
+_WORD = re.compile(r"[a-z]{2,}|(?<=[\d\s-])[dhwyx](?![a-z/])")
 _MACRO = re.compile(r"\{([a-z]\w*)(=(\w*))?\}")
+_BESIDE = re.compile(r"[\s,.]{0,2}(?:\(\s?)?(?:(?i:the)\s)?")
 _NEXT_TO = re.compile(r"\s*[,(-]?\s*(?:(?:in|on|about|around|the|of|maybe)\s+){0,2}", re.IGNORECASE)
 _AMOUNT_TOKEN = re.compile(r"1/2|\d+(?:\.\d+)?|[a-z]+|\+")
+_ALMOST_A_YEAR = 300
 _WIDE_ENOUGH_FOR_YEARS = 10
 """From here on a hedged count of years ("about thirty years ago") is a round number and no year."""
 
@@ -304,18 +314,20 @@ class DateReader:
             (self._compile(e.match, ("relative_years", i)), e) for i, e in enumerate(rules.relative_years)
         ]
         self._future = self._compile(rf"\b(?:{rules.future})\b", ("future",))
+        self._soon = self._compile(rf"\b(?:{rules.soon})\s*$", ("soon",))
         labels = "|".join(f"(?P<{entry.label}>{entry.match})" for entry in rules.labels)
         gap = r"[\s:.,=#*|_\[(/-]{0,30}(?:(?:is|was|of|on)\s)?[\s:*\[(]{0,6}"
         self._label = self._compile(rf"(?<!\w)(?:{labels}){gap}$", ("labels",))
         self._leads = {
             rule.lead: self._compile(f"{{{rule.lead}}}", ("macros", rule.lead)) for rule in rules.rules if rule.lead
         }
-        self._by_start: dict[str, list[_Compiled]] = {}
         self._starts = self._start_words()
-        for i, rule in enumerate(rules.rules):
-            compiled = self._compile_rule(i, rule)
-            for word in self._words_of(rule, i):
-                self._by_start.setdefault(word, []).append(compiled)
+        self._topics: dict[str, int] = {}
+        for topic, bit in _TOPICS.items():
+            for word in self._starts[topic]:
+                self._topics[word] = self._topics.get(word, 0) | bit
+        self._by_start = self._index(rules.rules)
+        self._by_topics: dict[tuple[str, int], tuple[_Compiled, ...]] = {}
 
     @classmethod
     def from_yaml(cls, path_or_traversable: str | Path | Traversable) -> DateReader:
@@ -342,16 +354,21 @@ class DateReader:
         """As `find`, each mention with the name of the rule that read it."""
         plain = _plain(text)
         found: list[tuple[str, DateMention]] = []
+        topics, starts = 0, self._by_start
+        for word in _WORD.findall(plain):
+            topics |= self._topics.get(word, 0)
         done = 0
         for place in _PLACE.finditer(plain):
+            token = place.group()
+            if token not in starts and not token[0].isdecimal():
+                continue
             start = place.start()
             if start < done:
                 continue
-            candidates = self._by_start.get(_start_name(place.group()))
-            if candidates is None:
+            candidates = self._candidates(token, topics)
+            if not candidates:
                 continue
-            within = _period_before(text, found, start)
-            read = self._read(text, plain, start, done, candidates, _Setting(anchor, age, "", within=within))
+            read = self._read(text, plain, start, done, candidates, found, anchor, age)
             if read is None:
                 continue
             name, mention, done = read
@@ -365,13 +382,15 @@ class DateReader:
         plain: str,
         start: int,
         done: int,
-        candidates: Sequence[_Compiled],
-        place: _Setting,
+        rules: Sequence[_Compiled],
+        found: list[tuple[str, DateMention]],
+        anchor: date | None,
+        age: int | None,
     ) -> tuple[str, DateMention | None, int] | None:
         """The first rule that holds at `start`: its name, its mention (None: read over) and where to go on."""
-        before: str | None = None
+        before = plain[max(0, start - _WINDOW) : start]
         leads: dict[str, re.Match[str] | None] = {}
-        for compiled in candidates:
+        for compiled in rules:
             parts: dict[str, str] = {}
             at = start
             if compiled.lead is not None:
@@ -383,15 +402,17 @@ class DateReader:
                     continue
                 parts = {name: value for name, value in lead.groupdict().items() if value is not None}
                 at = lead.end()
-            match = next((m for p in compiled.patterns if (m := p.match(plain, at))), None)
-            if match is None or match.end() == start:
+            for pattern in compiled.patterns:
+                match = pattern.match(plain, at)
+                if match is not None:
+                    break
+            else:
                 continue
-            if before is None:
-                before = plain[max(done, start - _WINDOW) : start]
             if not _stands_well(compiled, plain, before, match.end()):
                 continue
             parts |= {name: value for name, value in match.groupdict().items() if value is not None}
-            begin, setting = self._setting(compiled, before, start, place)
+            place = _Setting(anchor, age, before, within=_period_before(text, found, start))
+            begin, setting = self._setting(compiled, start, max(done, start - _WINDOW, 0), place)
             meaning = compiled.interpret(parts, setting)
             if meaning is None:
                 return compiled.rule.name, None, match.end()
@@ -414,14 +435,14 @@ class DateReader:
             label=label.lastgroup if label else None,
         )
 
-    def _setting(self, compiled: _Compiled, before: str, start: int, place: _Setting) -> tuple[int, _Setting]:
-        """Reads the modifiers that stand before a match, nearest first; they become part of the mention."""
-        setting = replace(place, before=before)
+    def _setting(self, compiled: _Compiled, start: int, free: int, place: _Setting) -> tuple[int, _Setting]:
+        """Reads the modifiers between `free` and a match, nearest first; they become part of the mention."""
         if compiled.modifiers is None:
-            return start, setting
+            return start, place
+        before = place.before
         size = len(before)
         seen: dict[str, Any] = {}
-        while len(seen) < 3 and (found := compiled.modifiers.search(before, 0, size)):
+        while len(seen) < 3 and (found := compiled.modifiers.search(before, len(before) - (start - free), size)):
             name = found.lastgroup or ""
             size = found.start()
             match name:
@@ -433,7 +454,7 @@ class DateReader:
                     seen["part"] = name
                 case _:
                     seen["which"] = name
-        return start - (len(before) - size), replace(setting, before=before[:size], **seen)
+        return start - (len(before) - size), replace(place, before=before[:size], **seen)
 
     # ---- compiling -------------------------------------------------------------------------------------------------
 
@@ -473,6 +494,7 @@ class DateReader:
         modifiers = rf"(?<!\w)(?:{'|'.join(words)})[\s-]*$" if words else None
         return _Compiled(
             rule=rule,
+            topics=sum(_TOPICS[topic] for topic in rule.needs),
             lead=self._leads[rule.lead] if rule.lead else None,
             patterns=tuple(
                 self._compile(rf"(?:{pattern})(?!\w)", (*path, "match", i)) for i, pattern in enumerate(rule.match)
@@ -486,10 +508,29 @@ class DateReader:
             interpret=getattr(self, f"_{rule.interpreter}"),
         )
 
+    def _index(self, rules: Sequence[DateRule]) -> dict[str, list[_Compiled]]:
+        """The rules that may begin with a word, in their order in the file."""
+        by_word: dict[str, list[_Compiled]] = {}
+        for i, rule in enumerate(rules):
+            compiled = self._compile_rule(i, rule)
+            for word in self._words_of(rule, i):
+                by_word.setdefault(word, []).append(compiled)
+        return by_word
+
+    def _candidates(self, token: str, topics: int) -> tuple[_Compiled, ...]:
+        """The rules worth trying at a token of a sentence that has words of these topics."""
+        key = (token if not token[0].isdecimal() else _shape(token), topics)
+        known = self._by_topics.get(key)
+        if known is None:
+            rules = self._by_start.get(key[0], ())
+            known = self._by_topics[key] = tuple(rule for rule in rules if rule.topics & topics == rule.topics)
+        return known
+
     def _start_words(self) -> dict[str, list[str]]:
         rules = self.rules
         return {
             "month": list(self._months),
+            "unit": list(self._units),
             "weekday": list(self._weekdays),
             "weekdays": [f"{word}s" for word in self._weekdays],
             "season": [word for word in self._seasons if " " not in word],
@@ -624,6 +665,8 @@ class DateReader:
             days = [d for y in range(anchor.year, anchor.year + 9) if (d := _day(y, month, day)) and d >= anchor]
         else:
             days = [d for y in range(anchor.year, anchor.year - 9, -1) if (d := _day(y, month, day)) and d <= anchor]
+            if days and (anchor - days[0]).days > _ALMOST_A_YEAR and self._soon.search(setting.before):
+                days = [next_day] if (next_day := _day(days[0].year + 1, month, day)) else days
         if not days:
             return _UNRESOLVED
         return _span(days[0], days[0], "day", anchor) or _UNRESOLVED
@@ -738,8 +781,9 @@ class DateReader:
             years = _years_in(setting.within) if setting.within else range(anchor.year + 1, anchor.year - 3, -1)
         ahead = year is None and not setting.within and self._is_ahead(setting)
         spans = [span for y in years if (span := self._nth_of_month(parts["what"], parts["nth"], y, month))]
-        if year is None and anchor and not setting.within:
-            spans = [s for s in spans if (s[0] >= anchor if ahead else s[0] <= anchor)]
+        if year is None and anchor:
+            near = setting.within or (date.min, anchor)
+            spans = [s for s in spans if (s[0] >= anchor if ahead else s[0] <= near[1] and s[1] >= near[0])]
         if not spans:
             return None
         first, last = spans[-1] if ahead else spans[0]
@@ -1028,10 +1072,8 @@ def _plain(text: str) -> str:
     return plain if plain.isascii() else plain.translate(_PLAIN)
 
 
-def _start_name(token: str) -> str:
-    """What a rule's `starts` calls this beginning: the word itself, or the shape of the digits."""
-    if not token[0].isdecimal():
-        return token
+def _shape(token: str) -> str:
+    """What a rule's `starts` calls a run of digits."""
     size = next((i for i, char in enumerate(token) if not char.isdecimal()), len(token))
     if size < len(token):
         return "#mixed_year" if size == 4 else "#mixed"
@@ -1052,8 +1094,7 @@ def _joined(text: str, found: list[tuple[str, DateMention]], name: str, mention:
     if not found:
         return False
     last_name, last = found[-1]
-    between = text[last.end : mention.start]
-    if len(between) > 3 or between.strip(" ,.("):
+    if not _BESIDE.fullmatch(text, last.end, mention.start):
         return False
     if last_name == "weekday" and mention.precision == "day" and mention.kind in ("absolute", "future"):
         label = last.label or mention.label

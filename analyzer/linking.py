@@ -20,6 +20,7 @@ HOLDS = ("affirmed", "historical")
 SAID = ("affirmed", "historical", "possible")
 _BREAKS = {";", ".", "|"}
 _SOFT = {",": 3, "and": 2, "with": 2, "but": 30, ":": 1, "/": 1, "(": 1, ")": 1, "then": 3, "also": 8}
+_LIST = {"and", ",", "+", "/", "&", "-", "or", "plus", "to", "through", "s", "(", ")"}
 _PRECISION = {"day": 0, "week": 1, "month": 2, "season": 3, "range": 4, "year": 5, "none": 9}
 
 
@@ -155,7 +156,20 @@ class Linker:
         best = min(c for c, _ in scored)
         if best >= 40:
             return ()
-        return tuple(sorted({s.value for c, s in scored if c <= best + 2.0 or (c <= 6 and s.value in self._target)}))
+        chosen = [s for c, s in scored if c <= best + 1.0]
+        grown = True
+        while grown:
+            grown = False
+            for s in sites:
+                if s in chosen:
+                    continue
+                for c in chosen:
+                    low, high = (s.last, c.first) if s.first < c.first else (c.last, s.first)
+                    if low <= high and high - low <= 4 and all(w in _LIST for w in norm[low:high]):
+                        chosen.append(s)
+                        grown = True
+                        break
+        return tuple(sorted({s.value for s in chosen}))
 
     def _tied(self, site: tuple[str, ...]) -> str:
         if any(s in self._target for s in site):

@@ -110,17 +110,17 @@ def find_inputs(named: Sequence[str], *, outside: Path | None = None) -> list[In
             found.append(InputFile(Path(STDIN), STDIN, "stdin"))
             continue
         path = Path(name)
-        if path.is_dir():
-            inside = [p for p in _walk(path) if barred is None or not p.resolve().is_relative_to(barred)]
-            if not inside:
-                raise InputError(f"{name}: the folder holds no files to read")
-            found.extend(InputFile(p, p.as_posix(), p.relative_to(path).as_posix()) for p in inside)
-        elif not path.exists():
+        if not path.exists():
             raise InputError(f"{name}: no such file or folder")
-        elif barred is not None and path.resolve().is_relative_to(barred):
-            raise InputError(f"{name}: lies in the output folder, which would overwrite it; name another --output")
-        else:
+        if barred is not None and path.resolve().is_relative_to(barred):
+            raise InputError(f"{name}: lies in the output folder, where it could be overwritten; name another --output")
+        if not path.is_dir():
             found.append(InputFile(path, name, path.name))
+            continue
+        inside = [p for p in _walk(path) if barred is None or not p.resolve().is_relative_to(barred)]
+        if not inside:
+            raise InputError(f"{name}: the folder holds no files to read")
+        found.extend(InputFile(p, p.as_posix(), p.relative_to(path).as_posix()) for p in inside)
     return found
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.rule import Rule
@@ -35,6 +36,9 @@ from analyzer.report import (
     ReviewFlag,
 )
 
+if TYPE_CHECKING:
+    from analyzer.packs import Pack
+
 MAX_QUOTES = 3
 MAX_WIDTH = 100
 """Longer lines are harder to read, however wide the terminal."""
@@ -49,9 +53,7 @@ _VERDICT_STYLES: dict[str | None, str] = {
     None: "bold cyan",
 }
 _SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-_PLAIN_GLYPHS = str.maketrans(
-    {"✓": "+", "○": "-", "→": ">", "…": ".", "“": '"', "”": '"', "·": "-", "─": "-"}
-)
+_PLAIN_GLYPHS = str.maketrans({"✓": "+", "○": "-", "→": ">", "…": ".", "“": '"', "”": '"', "·": "-", "─": "-"})
 
 
 def print_report(report: GapReport, console: Console, *, with_queries: bool = False) -> None:
@@ -90,13 +92,39 @@ def print_evaluation(
         ("grounded", "grounded"),
         ("offsets exact", "offsets_exact"),
     ):
-        value = measures
-        for part in key.split("."):
-            value = value[part]
-        totals.add_row(title, f"{value:.3f}", _interval(intervals.get(key)))
+        part, _, score = key.partition(".")
+        total = measures[part][score] if score else measures[part]
+        totals.add_row(title, f"{total:.3f}", _interval(intervals.get(key)))
     console.print()
     console.print(totals, highlight=False)
     console.print(f"\n{measures['notes']} notes", highlight=False)
+
+
+def print_pack(pack: Pack, console: Console) -> None:
+    """Print what a pack knows: codes, requirements, alerts, elements with values and number of rules, sources."""
+    rules = Counter(vocabulary.element for _, _, vocabulary in pack.vocabularies for _ in vocabulary.rules)
+    head = pack.head
+    console.print(Text.assemble((f"{head.id} {head.version}", "bold"), f"  {head.title}"))
+    console.print(Text(f"{head.code_set}, in {pack.folder}", "dim"))
+    requirements = (
+        (item["id"], f"{item['label']} ({item['basis']})") for item in pack.judging["requirements"]["requirements"]
+    )
+    alerts = ((item["id"], item["message"]) for item in pack.judging["alerts"]["alerts"])
+    elements = ((name, ", ".join(values) + f" (rules: {rules[name]})") for name, values in head.elements.items())
+    codes = ((code, ", ".join(spec.target)) for code, spec in head.codes.items())
+    for title, rows in (
+        ("Codes", codes),
+        ("Requirements", requirements),
+        ("Alerts", alerts),
+        ("Elements", elements),
+        ("Sources", head.sources.items()),
+    ):
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column(ratio=1, overflow="fold")
+        for name, text in rows:
+            table.add_row(Text(name), Text(text))
+        console.print(Group("", Text(title, "bold"), table))
 
 
 def _interval(bounds: tuple[float, float] | None) -> str:
