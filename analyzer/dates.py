@@ -824,7 +824,8 @@ class DateReader:
             return _span(first, last, "range" if loose else "season", anchor)
         years = [anchor.year + step for step in (2, 1, 0, -1, -2)]
         if self._is_ahead(setting):
-            first, last = next(s for y in reversed(years) if (s := _season(season, y))[0] > anchor)
+            first, last = next(s for y in reversed(years) if (s := _season(season, y))[1] > anchor)
+            first = max(first, anchor + timedelta(1))
         else:
             over = setting.which == "last" or "before_last" in parts
             past = [s for y in years if (s := _season(season, y))[1 if over else 0] <= anchor]
@@ -1135,8 +1136,12 @@ def _branch(tree: dict[str, Any]) -> str:
 
 
 def _spaces(pattern: str) -> str:
-    """A space in a pattern stands for any white space, with a question mark for any or none."""
-    return pattern.replace(" ?", r"\s*").replace(" ", r"\s+")
+    """A space in a pattern stands for white space, with a question mark for any or none.
+
+    Runs of white space are bounded, or two of them side by side would cost the square of their length.
+    """
+    pattern = pattern.replace(" ?", r"\s*").replace(" ", r"\s+")
+    return re.sub(r"(\\s|\[-\\s\])([*+])", lambda run: run[1] + ("{0,12}" if run[2] == "*" else "{1,12}"), pattern)
 
 
 def _anonymous(pattern: str) -> str:

@@ -220,6 +220,8 @@ class FactBook:
                 return Fact(False)
             if spec.get("specific") and event.value == "unspecified":
                 return Fact(False)
+            if event.score < float(spec.get("score", -99)):
+                return Fact(False)
             if "value" in spec and event.value not in _listed(spec["value"]):
                 return Fact(False)
             spots = [_spot(m) for m in sorted(event.mentions, key=lambda m: (-(m.end - m.start), m.start))]

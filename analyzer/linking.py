@@ -91,6 +91,7 @@ class Linker:
         self._studies(reading, by_segment)
         self._events(linked, by_segment)
         self._find_dates(linked, by_segment, service, age)
+        self._second_event(linked)
         return linked
 
     # -- sites ---------------------------------------------------------------------------------------------------------
@@ -122,7 +123,9 @@ class Linker:
                 if m.element in (site_name, elsewhere):
                     continue
                 if here:
-                    m.site, m.site_from = self._nearest(m, here, reading.words[i].norm), "sentence"
+                    # "CT chest/abdomen/pelvis" covers the region, whatever else it covers.
+                    pool = regions if regions and m.element == self._n["study"] else here
+                    m.site, m.site_from = self._nearest(m, pool, reading.words[i].norm), "sentence"
                 if not m.site and segment.line in label_site:
                     m.site, m.site_from = label_site[segment.line], "label"
                 if not m.site and m.element == self._n["finding"]:
@@ -243,12 +246,12 @@ class Linker:
             if landing:
                 score += 3
             ties = {m.tied for m in here if m.element in (n["injury"], n["complaint"], n["site"])}
-            if any(m.element == n["injury"] and m.tied == "target" and m.assertion in SAID for m in here):
+            if any(m.element == n["injury"] and m.tied == "index" and m.assertion in SAID for m in here):
                 score += 4
-            elif "target" in ties:
+            elif "index" in ties:
                 score += 2
             elif any(
-                m.element == n["injury"] and m.tied == "target" and m.assertion in SAID
+                m.element == n["injury"] and m.tied == "index" and m.assertion in SAID
                 for j in near
                 for m in by_segment.get(j, [])
             ):
@@ -258,7 +261,7 @@ class Linker:
             if value != "unspecified":
                 score += 3
             away = any(m.element == n["elsewhere"] for m in here)
-            if away and "target" not in ties and not landing:
+            if away and "index" not in ties and not landing:
                 score -= 3.5
             text = " ".join(norm)
             if any(p in text for p in n.get("not_this_event", ())):
@@ -281,6 +284,27 @@ class Linker:
             else:
                 plain = [e for e in linked.events if e.value == "unspecified" and e.score > -1]
                 linked.event = max(plain, key=lambda e: (e.score, -e.segment)) if plain else None
+
+    def _second_event(self, linked: Linked) -> None:
+        """Another account of how the index injury happened: of another class, as well tied, at another time."""
+        first = linked.event
+        if first is None or first.value == "unspecified":
+            return
+        times: dict[int, list[DateCandidate]] = {}
+        for c in linked.dates:
+            if c.why == "event":
+                times.setdefault(c.segment, []).append(c)
+        mine = times.get(first.segment, [])
+        for e in linked.events:
+            if e is first or e.value in ("unspecified", first.value) or e.score < max(6.0, first.score - 3):
+                continue
+            other = times.get(e.segment, [])
+            if not mine or not other:
+                continue
+            a, b = mine[0].mention, other[0].mention
+            if a.earliest and b.earliest and a.latest and b.latest and (a.latest < b.earliest or b.latest < a.earliest):
+                linked.other_event = e
+                return
 
     @staticmethod
     def _event_class(mentions: Sequence[Mention], order: Sequence[str]) -> str:
@@ -405,7 +429,7 @@ class Linker:
         if injuries:
             gap = min(max(0, distance(m)) for m in injuries)
             other = 6.5 - min(3, gap / 6)
-            if any(m.tied == "target" for m in injuries):
+            if any(m.tied == "index" for m in injuries):
                 other += 0.5
             if other > score:
                 score, why = other, "injury"

@@ -294,6 +294,13 @@ def _load(folder: Traversable | Path) -> Pack:
         content, shown, lines = _file(folder, f"{name}.yaml")
         judging[name] = content
         judging[f"{name}_lines"] = (shown, lines)
+    # Facts that only queries and flags ask for stand in files of their own, after those that decide statuses.
+    for extra in ("query_facts", "flag_facts"):
+        content, shown, lines = _file(folder, f"{extra}.yaml")
+        for name, spec in ((content or {}).get("facts") or {}).items():
+            if name in judging["facts"]["facts"]:
+                raise PackError(shown, line_of(lines, ("facts", name)), f"facts.{name}", "is defined already")
+            judging["facts"]["facts"][name] = spec
     digest = hashlib.sha256()
     for place in (common, folder):
         for path in _all_files(place):

@@ -205,8 +205,9 @@ class Layout:
         plain = _plain(stripped)
         if plain in rules.titles and len(plain) > 1:
             return rules.titles[plain], len(body), True
+        aside = " ".join(re.findall(r"\(.*?\)|\[.*?\]", stripped))
         trimmed = _plain(re.sub(r"\(.*?\)|\[.*?\]", " ", stripped))
-        if trimmed in rules.titles and len(trimmed) > 2 and len(body) < 110 and not stripped.endswith("."):
+        if len(aside.split()) <= 7 and trimmed in rules.titles and len(trimmed) > 2 and len(body) < 110 and not stripped.endswith("."):
             return rules.titles[trimmed], len(body), True
         match = _LABEL.match(body)
         while match is not None:

@@ -14,7 +14,7 @@ from typing import Any
 from analyzer.reading.assertion import Assertions
 from analyzer.reading.layout import Layout, Segment
 from analyzer.reading.matching import Match, Matcher, Rule, expand
-from analyzer.reading.words import Normalizer, Words
+from analyzer.reading.words import Normalizer, Words, word_range
 
 
 @dataclass(slots=True)
@@ -172,12 +172,39 @@ class Reader:
             reading.mentions.extend(self._segment(i, segment, words[i]))
         return reading
 
-    def _segment(self, number: int, segment: Segment, words: Words) -> list[Mention]:
-        matches = [
+    def matches(self, text: str, section: str | None = None) -> tuple[list[Match], list[Match]]:
+        """What rules match in a sentence: first all that no look-alike takes away, look-alikes too, then what `read` keeps.
+
+        `section` stands in for those that the layout finds. Word indexes count from the start of a match's segment.
+        """
+        found: list[Match] = []
+        kept: list[Match] = []
+        for segment in self._layout.segments(text):
+            held = self._held(self._normalizer.words(text, segment.start, segment.end), section or segment.section)
+            found.extend(_unblocked(held))
+            kept.extend(_prune(held))
+        return found, kept
+
+    def assertions(self, text: str, spans: Sequence[tuple[int, int]], element: str) -> list[str]:
+        """What cue words alone assert of each stretch of code points, read as a mention of `element`."""
+        out: list[str] = []
+        for segment in self._layout.segments(text):
+            words = self._normalizer.words(text, segment.start, segment.end)
+            here = [word_range(words, a, b) for a, b in spans if segment.start <= a < segment.end]
+            judged = self._assertions.judge(words.norm, [(first, last, element) for first, last in here])
+            out.extend(assertion for assertion, _cue in judged)
+        return out
+
+    def _held(self, words: Words, section: str) -> list[Match]:
+        """Matches whose side conditions hold."""
+        return [
             m
             for m in self._matcher.find(words)
-            if (c := self._conditions.get(m.rule.order)) is None or c.hold(words, m, segment.section)
+            if (c := self._conditions.get(m.rule.order)) is None or c.hold(words, m, section)
         ]
+
+    def _segment(self, number: int, segment: Segment, words: Words) -> list[Mention]:
+        matches = self._held(words, segment.section)
         if not matches:
             return []
         matches = _prune(matches)
@@ -215,20 +242,22 @@ class Reader:
         return out
 
 
+def _unblocked(matches: Sequence[Match]) -> list[Match]:
+    """Take out what a look-alike covers."""
+    blocked = [(m.first, m.last, frozenset(m.rule.spec["blocks"])) for m in matches if m.rule.spec.get("blocks")]
+    return [
+        m
+        for m in matches
+        if not any(a < m.last and m.first < b and m.rule.element in names for a, b, names in blocked)
+    ]
+
+
 def _prune(matches: Sequence[Match]) -> list[Match]:
     """Take out what a look-alike covers, and within an element what a longer match covers."""
-    blocked: list[tuple[int, int, frozenset[str]]] = []
-    for m in matches:
-        blocks = m.rule.spec.get("blocks")
-        if blocks:
-            blocked.append((m.first, m.last, frozenset(blocks)))
     by_element: dict[str, list[Match]] = {}
-    for m in matches:
-        if m.rule.element == "lookalike":
-            continue
-        if any(a < m.last and m.first < b and m.rule.element in names for a, b, names in blocked):
-            continue
-        by_element.setdefault(m.rule.element, []).append(m)
+    for m in _unblocked(matches):
+        if m.rule.element != "lookalike":
+            by_element.setdefault(m.rule.element, []).append(m)
     out: list[Match] = []
     for group in by_element.values():
         kept: list[Match] = []
