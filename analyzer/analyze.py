@@ -80,7 +80,7 @@ class Analyzer:
                 pack = load_pack_cached(self._packs, info.id, self._folders)
                 spec = pack.head.codes[name]
                 member = _Member(
-                    pack, name, Linker(pack.head.linking, pack.dates, spec.target, spec.neighbours), Judge(pack.judging)
+                    pack, name, Linker(pack.head.linking, pack.dates, spec.target, spec.neighbours), Judge(pack.judging, pack.dates)
                 )
                 self._members[code] = self._members[name] = member
                 return member
@@ -94,7 +94,13 @@ class Analyzer:
         member = self._member(note.code or self.code, note.date_of_service)
         reading = member.pack.reader.read(note.text)
         linked = member.linker.link(reading, note.date_of_service, member.pack.age_of(note.text))
-        assessment = member.judge.assess(linked, note.date_of_service, note.setting)
+        about = {
+            "setting": note.setting,
+            "author_role": note.author_role,
+            "note_type": note.note_type,
+            "code": normalise(note.code) if note.code else None,
+        }
+        assessment = member.judge.assess(linked, note.date_of_service, about)
         return _Builder(member, note, linked, assessment).report()
 
     def reports(self, notes: Iterable[Note]) -> Iterator[GapReport]:

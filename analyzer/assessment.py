@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from analyzer.dates import DateReader
 from analyzer.errors import PackError
 from analyzer.judging import ExpressionError, Fact, FactBook, Node, Spot, compile_expression
 from analyzer.linking import Linked
@@ -58,11 +60,11 @@ class Assessment:
 class Judge:
     """Compiled rules of one pack. Raises PackError naming file, line and key where a rule cannot be read."""
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    def __init__(self, data: Mapping[str, Any], dates: DateReader) -> None:
         self._data = data
         try:
-            self.facts = FactBook(data["facts"]["facts"])
-        except (ExpressionError, KeyError, TypeError) as error:
+            self.facts = FactBook(data["facts"]["facts"], dates)
+        except (ExpressionError, KeyError, TypeError, re.error) as error:
             shown, lines = data["facts_lines"]
             raise PackError(shown, line_of(lines, ("facts",)), "facts", str(error)) from None
         self._requirements = data["requirements"]["requirements"]
@@ -93,9 +95,9 @@ class Judge:
             self._nodes[id(rule)] = compile_expression(rule["when"], [*names, *extra])
         self._irrelevant = data["requirements"]["irrelevant_alert"]
 
-    def assess(self, linked: Linked, service: date | None, setting: str | None) -> Assessment:
-        """Judge one linked reading; deterministic."""
-        facts = self.facts.evaluate(linked, service, setting)
+    def assess(self, linked: Linked, service: date | None, about: Mapping[str, str | None]) -> Assessment:
+        """Judge one linked reading; deterministic. `about`: setting, author_role, note_type and code of the note."""
+        facts = self.facts.evaluate(linked, service, about)
         env = {name: fact.holds for name, fact in facts.items()}
         alerts = [
             Raised(a["id"], a["message"], _gather(a.get("evidence", ()), facts), a["severity"], tuple(a.get("codes", ())))

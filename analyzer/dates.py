@@ -565,7 +565,7 @@ class DateReader:
         values: list[tuple[float, float]] = []
         loose = more = False
         mergeable = False
-        for token in _AMOUNT_TOKEN.findall(text):
+        for token in _AMOUNT_TOKEN.findall(re.sub(r"and\s+(?:a|one)\s+half", "1/2", text)):
             if token == "+" or token in ("plus", "odd"):
                 more = True
             elif token in ("1/2", "half") and values:
@@ -846,16 +846,17 @@ class DateReader:
                 return _UNKNOWN if anchor else _UNRESOLVED
             years = [year]
         else:
-            years = [anchor.year + step for step in (2, 1, 0, -1, -2)] if anchor else []
+            years = [anchor.year + step for step in range(2, -9, -1)] if anchor else []
         spans = [span for year in years if (span := self._holiday_span(holiday, year, parts)) is not None]
         if said is None and anchor:
             if self._is_ahead(setting):
                 spans = [s for s in spans if s[0] >= anchor][-1:]
             else:
                 spans = [s for s in spans if s[0] <= anchor]
-        if not spans:
+        nth = int(self._amount(parts["count"])[0]) - 1 if "count" in parts and "shift" not in parts else 0
+        if nth >= len(spans):
             return None
-        first, last = spans[0]
+        first, last = spans[nth]
         if setting.hedged:
             first, last = first - timedelta(7), last + timedelta(7)
         meaning = _span(first, last, _precision(first, last), anchor, kind="holiday")

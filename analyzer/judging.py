@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from analyzer.dates import DateReader
 from analyzer.linking import Linked
 from analyzer.reading.reader import Mention
 
@@ -114,25 +115,29 @@ def _listed(value: Any) -> list[str]:
 class FactBook:
     """The facts of one pack, evaluated for one linked reading."""
 
-    def __init__(self, specs: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, specs: Mapping[str, Mapping[str, Any]], dates: DateReader) -> None:
         self._specs = dict(specs)
+        self._dates = dates
         known = list(self._specs)
         self._expressions: dict[str, Node] = {}
+        self._patterns: dict[str, re.Pattern[str]] = {}
         for name, spec in self._specs.items():
             if "when" in spec:
                 self._expressions[name] = compile_expression(spec["when"], known)
+            if spec.get("linked") == "note":
+                self._patterns[name] = re.compile(spec["matches"], re.I)
 
     @property
     def names(self) -> list[str]:
         """All fact names, in the pack's order."""
         return list(self._specs)
 
-    def evaluate(self, linked: Linked, service: date | None, setting: str | None) -> dict[str, Fact]:
-        """Every fact. A fact may rest only on facts above it."""
+    def evaluate(self, linked: Linked, service: date | None, about: Mapping[str, str | None]) -> dict[str, Fact]:
+        """Every fact. A fact may rest only on facts above it. `about` is what is known of the note beside its text."""
         facts: dict[str, Fact] = {}
         holds: dict[str, bool] = dict.fromkeys(self._specs, False)
         for name, spec in self._specs.items():
-            fact = self._one(name, spec, linked, facts, holds, service, setting)
+            fact = self._one(name, spec, linked, facts, holds, service, about)
             facts[name] = fact
             holds[name] = fact.holds
         return facts
@@ -145,7 +150,7 @@ class FactBook:
         facts: dict[str, Fact],
         holds: Mapping[str, bool],
         service: date | None,
-        setting: str | None,
+        about: Mapping[str, str | None],
     ) -> Fact:
         if "find" in spec:
             spots = [_spot(m) for m in self._find(spec, linked, facts)]
@@ -158,7 +163,37 @@ class FactBook:
         if "any" in spec:
             spots = [s for other in spec["any"] for s in facts[other].spots]
             return Fact(any(holds[o] for o in spec["any"]), spots)
-        return self._linked(spec["linked"], spec, linked, service, setting)
+        if spec["linked"] == "note":
+            return Fact(self._patterns[name].search(about.get(spec["key"]) or "") is not None)
+        if spec["linked"] == "setting":
+            return Fact(about.get("setting") == spec.get("is"))
+        if spec["linked"] == "age":
+            return self._age(spec, linked, facts[spec["of"]], service)
+        return self._linked(spec["linked"], spec, linked, service)
+
+    def _age(self, spec: Mapping[str, Any], linked: Linked, dated: Fact, service: date | None) -> Fact:
+        """Whether the latest date standing beside a fact's mentions lies `days` (lowest, highest) before the visit."""
+        if service is None:
+            return Fact(False)
+        ages: dict[int, Spot] = {}
+        for spot in dated.spots:
+            segment = linked.reading.segments[spot.segment]
+            found = self._dates.find(linked.reading.text[segment.start : segment.end], service)
+            beside = [
+                (max(d.start - (spot.end - segment.start), spot.start - segment.start - d.end), d)
+                for d in found
+                if d.latest is not None and d.kind in ("absolute", "relative") and d.label in spec["labels"]
+            ]
+            near = [(gap, d) for gap, d in beside if gap <= spec["within"]]
+            if near:
+                latest = min(near, key=lambda pair: (pair[0], pair[1].start))[1].latest
+                assert latest is not None
+                ages.setdefault((service - latest).days, spot)
+        if not ages:
+            return Fact(False)
+        low, high = spec["days"]
+        youngest = min(ages)
+        return Fact(low <= youngest <= high, [ages[youngest]])
 
     def _find(self, spec: Mapping[str, Any], linked: Linked, facts: dict[str, Fact]) -> list[Mention]:
         elements = set(_listed(spec["find"]))
@@ -207,11 +242,12 @@ class FactBook:
         return out
 
     @staticmethod
-    def _linked(what: str, spec: Mapping[str, Any], linked: Linked, service: date | None, setting: str | None) -> Fact:
+    def _linked(what: str, spec: Mapping[str, Any], linked: Linked, service: date | None) -> Fact:
         if what == "focus":
             return Fact(linked.focus == spec.get("is"))
-        if what == "setting":
-            return Fact(setting == spec.get("is"))
+        if what == "stale":
+            old = [(i, s) for i, s in enumerate(linked.reading.segments) if s.stale]
+            return Fact(bool(old), [Spot(s.start, s.end, i, "affirmed") for i, s in old])
         if what == "has_assessment":
             return Fact(linked.has_assessment)
         if what == "event":

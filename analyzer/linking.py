@@ -272,6 +272,8 @@ class Linker:
                 score -= 2
             if segment.section in ("history_of_present_illness", "assessment", "addendum"):
                 score += 1
+            elif segment.section == "imaging":
+                score -= 3
             if all(m.assertion == "possible" for m in own):
                 score -= 1
             linked.events.append(Event(i, value, own, score))

@@ -127,7 +127,7 @@ def test_alerts_are_compared_as_sets() -> None:
     ("evidence", "grounded"),
     [
         ([cited("knee was injured")], 1.0),
-        ([cited("The"), cited("left"), cited("in"), cited("injured in 2019")], 0.0),
+        ([cited("The"), cited("left"), cited("knee"), cited("injured in 2019")], 0.0),
         ([cited("2019.  Films show")], 1.0),
         ([], 0.0),
         ([cited("healed crack")], 0.0),
