@@ -86,12 +86,23 @@ class Analyzer:
                 return member
         raise CodeError(f"{name}: no pack covers this code; `chartgap packs list` shows those that are covered")
 
+    def _for_note(self, note: Note) -> _Member:
+        """The note's own code decides; a reportable one without a pack leaves the analyzer's code, with a warning."""
+        if note.code is None:
+            return self._member(self.code, note.date_of_service)
+        name = normalise(note.code)
+        if not self._covers(name):
+            problem = CodeTable.load(note.date_of_service).check(note.code)
+            if problem is None or problem.kind == "not_carried":
+                return self._member(self.code, note.date_of_service)
+        return self._member(note.code, note.date_of_service)
+
     def _covers(self, name: str | None) -> bool:
         return any(name in info.codes for info in self._infos)
 
     def report(self, note: Note) -> GapReport:
         """The gap report of one note. Raises CodeError for the note's own code."""
-        member = self._member(note.code or self.code, note.date_of_service)
+        member = self._for_note(note)
         reading = member.pack.reader.read(note.text)
         linked = member.linker.link(reading, note.date_of_service, member.pack.age_of(note.text))
         about = {
@@ -113,7 +124,7 @@ class Analyzer:
         import spacy
         from spacy.tokens import SpanGroup
 
-        member = self._member(note.code or self.code, note.date_of_service)
+        member = self._for_note(note)
         nlp = spacy.blank("en")
         doc = nlp.make_doc(note.text)
         report = self.report(note)
@@ -169,6 +180,8 @@ class _Builder:
             warnings.append("no date of service: relative dates cannot be resolved")
         elif table.warning:
             warnings.append(table.warning)
+        if note.code is not None and normalise(note.code) != member.code:
+            warnings.append(f"no pack covers the note's code {normalise(note.code)}: judged for {member.code}")
         return GapReport(
             note_id=note.note_id,
             note_ids=[note.note_id],

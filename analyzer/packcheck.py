@@ -130,7 +130,7 @@ def _dates(reader: DateReader) -> Iterator[ExampleResult]:
         where = _Where(shown, lines, ("rules", i, "examples"), rule.name)
         for j, example in enumerate(rule.examples.match):
             read = reader.explain(example.say, example.anchor or anchor, example.age)
-            problem = _date_problem(rule.name, example, read)
+            problem = _over_problem(example, read) if rule.interpreter == "nothing" else _date_problem(rule.name, example, read)
             yield where.result("match", j, example.say, problem)
         for j, sentence in enumerate(rule.examples.no_match):
             names = {name for name, _mention in reader.explain(sentence, anchor)}
@@ -149,6 +149,15 @@ def _date_problem(name: str, example: DateExample, read: list[tuple[str, DateMen
     if example.kind is not None and mention.kind != example.kind:
         return f"reads the kind {mention.kind} in place of {example.kind}"
     return ""
+
+
+def _over_problem(example: DateExample, read: list[tuple[str, DateMention]]) -> str:
+    """A rule whose matches are read over leaves no trace but that nothing else reads its words."""
+    start = example.say.find(example.find)
+    if start < 0:
+        return f"does not hold {example.find!r}"
+    end = start + len(example.find)
+    return next((f"is read by {rule}" for rule, m in read if m.start < end and start < m.end), "")
 
 
 def _days(first: date | None, last: date | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -102,9 +103,10 @@ def test_the_terminal_report_says_everything() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
-    evidence = [span(NOTE, "x" * 200)] if "x" * 200 in TEXT else []
-    long = requirement("a" * 120, "missing", evidence, reason="word " * 60 + "y" * 150)
-    report = full_report().model_copy(update={"requirements": [long], "note_id": "n" * 150})
+    note = Note(note_id="n" * 150, text="x" * 200)
+    quote = [span(note, note.text)]
+    long = requirement("a" * 120, "insufficient", quote, reason="word " * 60 + "y" * 150)
+    report = full_report().model_copy(update={"requirements": [long], "note_id": note.note_id})
     assert max(map(len, printed(report, width=width, with_queries=True).splitlines())) <= width
 
 
@@ -295,7 +297,7 @@ def test_headings_come_in_order_and_landmarks_are_there() -> None:
         levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
         assert levels[0] == 1
         assert levels.count(1) == 1
-        assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+        assert all(after - before <= 1 for before, after in pairwise(levels))
         assert {"header", "nav", "main", "footer"} <= {tag for tag, _ in page.tags}
         assert not page.open
 
