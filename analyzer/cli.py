@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 
 from analyzer.errors import ChartgapError, CodeError, InputError
 from analyzer.read_files import STDIN, Defaults, Record, find_inputs, read_records
+from analyzer.render.wording import one_line
 from analyzer.report import GapReport
 from analyzer.version import VERSION
 
@@ -196,7 +197,7 @@ def audit(
             on_progress=on_progress,
         )
     if run["warnings"]:
-        typer.echo(f"chartgap: {len(run['warnings'])} kinds of warnings, listed in {output / 'run.json'}", err=True)
+        typer.echo(f"chartgap: there were warnings; {output / 'run.json'} counts them", err=True)
     typer.echo(f"{run['records']} records = {run['reports']} reports + {run['failures']} failures, in {output}")
 
 
@@ -273,10 +274,11 @@ def packs_test(
     for name in names:
         counts: Counter[str] = Counter()
         for result in check_pack(load_pack(name, folders)):
-            outcome = "todo" if result.todo else "ok" if result.ok else "failed"
+            outcome = "todo" if result.kind == "todo" else "ok" if result.ok else "failed"
             counts[outcome] += 1
-            if outcome == "failed":
-                typer.echo(f"{result.file}:{result.line}: {result.rule}: {result.message}")
+            if not result.ok and not result.todo:
+                place = result.file if result.line is None else f"{result.file}:{result.line}"
+                typer.echo(f"{place}: {result.rule}: {result.message}")
         typer.echo(f"{name}: {counts['ok']} examples hold, {counts['failed']} fail, {counts['todo']} known misses")
         failed += counts["failed"]
     if failed:
@@ -316,7 +318,7 @@ def _readable(files: Sequence[str], defaults: Defaults, encoding: str | None) ->
         for warning in record.warnings:
             _warn(f"{record.place}: {warning}")
         if record.note_id in seen:
-            _warn(f"{record.place}: note_id {record.note_id} is used more than once")
+            _warn(f"{record.place}: note_id {one_line(record.note_id or '')} is used more than once")
         seen.add(record.note_id)
     return records
 

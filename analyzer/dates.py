@@ -265,7 +265,12 @@ _EVERY = _Meaning(None, None, "none", "recurring")
 _WINDOW = 60
 """Code points before a match in which labels, hedges and cues are looked for; keeps the cost per mention constant."""
 
-_PLAIN = str.maketrans("\u2018\u2019\u02bc\u2032\u00b4\u2010\u2011\u2012\u2013\u2014\u2212\u00a0\u2009\u202f", "'''''------   ")
+_QUOTES, _DASHES, _BLANKS = (
+    "\u2018\u2019\u02bc\u2032\u00b4",
+    "\u2010\u2011\u2012\u2013\u2014\u2212",
+    "\u00a0\u2009\u202f",
+)
+_PLAIN = str.maketrans(_QUOTES + _DASHES + _BLANKS, "'" * 5 + "-" * 6 + " " * 3)
 _PLACE = re.compile(r"(?<!\w)(?:\d+(?:[/.:,-]\d+)*|[a-z]+|'(?=\s?\d)|×)")
 _WORD = re.compile(r"[a-z]{2,}|(?<=[\d\s-])[dhwyx](?![a-z/])")
 _MACRO = re.compile(r"\{([a-z]\w*)(=(\w*))?\}")
@@ -273,6 +278,8 @@ _BESIDE = re.compile(r"[\s,.]{0,2}(?:\(\s?)?(?:(?i:the)\s)?")
 _NEXT_TO = re.compile(r"\s*[,(-]?\s*(?:(?:in|on|about|around|the|of|maybe)\s+){0,2}", re.IGNORECASE)
 _AMOUNT_TOKEN = re.compile(r"1/2|\d+(?:\.\d+)?|[a-z]+|\+")
 _ALMOST_A_YEAR = 300
+_FIRST_YEAR, _LAST_YEAR = 1900, 2199
+"""A date of service outside of these years is a slip of the pen and is taken as unknown."""
 _WIDE_ENOUGH_FOR_YEARS = 10
 """From here on a hedged count of years ("about thirty years ago") is a round number and no year."""
 
@@ -346,12 +353,15 @@ class DateReader:
     def find(self, text: str, anchor: date | None, age: int | None = None) -> list[DateMention]:
         """The date expressions of a sentence in order, none overlapping another.
 
-        `anchor`: the date of service, or None when unknown. `age`: the patient's age in years on that day, if known.
+        `anchor`: the date of service, or None when unknown (so are years before 1900 and after 2199). `age`: the
+        patient's age in years on that day, if known.
         """
         return [mention for _, mention in self.explain(text, anchor, age)]
 
     def explain(self, text: str, anchor: date | None, age: int | None = None) -> list[tuple[str, DateMention]]:
         """As `find`, each mention with the name of the rule that read it."""
+        if anchor is not None and not _FIRST_YEAR <= anchor.year <= _LAST_YEAR:
+            anchor = None
         plain = _plain(text)
         found: list[tuple[str, DateMention]] = []
         topics, starts = 0, self._by_start
@@ -560,7 +570,7 @@ class DateReader:
         return sum(known[word] for word in re.findall(r"[a-z]+", text) if word in known)
 
     def _amount(self, text: str) -> tuple[float, float, bool, bool]:
-        """Fewest and most of an amount, whether it is loose ("a few", "6-7"), and whether it is open upwards ("10+")."""
+        """Fewest and most of an amount, whether it is loose ("a few", "6-7") and whether it is open upwards ("10+")."""
         rules = self.rules
         values: list[tuple[float, float]] = []
         loose = more = False
@@ -679,7 +689,7 @@ class DateReader:
         return self._future.search(clause) is not None
 
     def _year_pair(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
-        """"2019-2020", "2019-20", and "2021-12", which is a month unless it could be two years in a row."""
+        """Two years, as in "2019-20"; "2021-12" is a month unless it could be two years in a row."""
         year, until = int(parts["year"]), int(parts["until"])
         if until < 100:
             if parts["sep"] in "-/" and 1 <= until <= 12 and until != year % 100 + 1:
@@ -690,7 +700,7 @@ class DateReader:
         return _span(date(year, 1, 1), date(until, 12, 31), "range", setting.anchor)
 
     def _numbered_month(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
-        """"The 17th of the 9th month"."""
+        """A month by its number: "the 17th of the 9th month"."""
         month = self._number(parts["nth"])
         if not 1 <= month <= 12:
             return None
@@ -699,7 +709,7 @@ class DateReader:
 
     def _year(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
         year = self._year_of(parts["year"], setting.anchor)
-        if year is None or not 1 < year < MAXYEAR - 1:
+        if year is None:
             return None
         first, last = date(year, 1, 1), date(year, 12, 31)
         if setting.hedged and setting.part is None:
@@ -739,16 +749,17 @@ class DateReader:
                     return year_free
                 first = _day(year_free.latest.year, month, day)
                 return _span(first, year_free.latest, "range", anchor)
-            return self._month_without_year(month, setting)
+            return self._month_without_year(month, setting, self._amount(parts["count"])[0] if "count" in parts else 1)
         year = self._year_of(said, anchor)
-        if year is None or not 1 < year < MAXYEAR:
+        if year is None:
             return _UNKNOWN if anchor else _UNRESOLVED
         if day:
             precision: Precision = "day" if (month, day) == (end_month, day2) else "range"
             return _span(_day(year, month, day), _day(year, end_month, day2), precision, anchor)
         return _span(*_month(year, month), "month", anchor, part=setting.part)
 
-    def _month_without_year(self, month: int, setting: _Setting) -> _Meaning | None:
+    def _month_without_year(self, month: int, setting: _Setting, nth: float = 1) -> _Meaning | None:
+        """The latest such month that has begun by the date of service, or the nth latest."""
         anchor = setting.anchor
         if anchor is None:
             return _UNRESOLVED
@@ -756,7 +767,7 @@ class DateReader:
             months = [_month(y, month) for y in _years_in(setting.within)]
             inside = [m for m in months if m[0] <= setting.within[1] and setting.within[0] <= m[1]] or months
             return _span(*inside[0], "month", anchor, part=setting.part)
-        year = anchor.year - (month > anchor.month)
+        year = anchor.year - (month > anchor.month) - int(nth) + 1
         if setting.which == "last" and month == anchor.month:
             year -= 1
         elif setting.which == "this":
@@ -769,12 +780,12 @@ class DateReader:
         return meaning
 
     def _part_of_month(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
-        """"The second week of February", "the last weekend of March", "the first Monday in June"."""
+        """A week, weekend or weekday of a month: "the second week of February", "the first Monday in June"."""
         said, anchor, month = parts.get("when"), setting.anchor, self._months[parts["month"]]
         if said is None and anchor is None:
             return _UNRESOLVED
         year = self._year_of(said, anchor) if said else None
-        if said and (year is None or not 1 < year < MAXYEAR):
+        if said and year is None:
             return _UNKNOWN if anchor else _UNRESOLVED
         years: Sequence[int] = [year] if year is not None else ()
         if year is None and anchor:
@@ -806,7 +817,7 @@ class DateReader:
         anchor = setting.anchor
         if "when" in parts:
             year = self._year_of(parts["when"], anchor)
-            if year is None or not 1 < year < MAXYEAR:
+            if year is None:
                 return _UNKNOWN if anchor else _UNRESOLVED
             crosses = season.first > season.last
             if "until" in parts and crosses:
@@ -842,7 +853,7 @@ class DateReader:
             return _Meaning(None, None, "none", "holiday")
         if said is not None:
             year = self._year_of(said, anchor)
-            if year is None or not 2 < year < MAXYEAR - 2:
+            if year is None:
                 return _UNKNOWN if anchor else _UNRESOLVED
             years = [year]
         else:
@@ -914,12 +925,13 @@ class DateReader:
             last = anchor - back - timedelta(7 * (int(low) - 1))
             return _span(first, last, "range" if loose else "day", anchor, kind="relative")
         if week is None:
-            day = anchor + timedelta((weekday - anchor.weekday()) % 7 or 7) if self._is_ahead(setting) else anchor - back
+            ahead = timedelta((weekday - anchor.weekday()) % 7 or 7)
+            day = anchor + ahead if self._is_ahead(setting) else anchor - back
         elif "next" in week:
             day = monday + timedelta(7 + weekday)
         elif "this" in week:
             day = monday + timedelta(weekday)
-        elif "before last" in week and "week" not in week or "ago" in week or week == "":
+        elif ("before last" in week and "week" not in week) or "ago" in week or week == "":
             day = anchor - back - timedelta(7)
         else:
             day = monday + timedelta(weekday - (14 if "before" in week else 7))
@@ -1032,7 +1044,7 @@ class DateReader:
         name, unit = self._units[parts["unit"]]
         low, high, loose, _ = self._amount(parts["count"])
         first, last = _earlier(anchor, -low, unit, 0), _earlier(anchor, -high, unit, 0)
-        if first is None or last is None or last.year + 2 > MAXYEAR:
+        if first is None or last is None or MAXYEAR - last.year < 3:
             return None
         precision: Precision = "range" if loose or name == "decade" else _PRECISION_OF_UNIT.get(name, "week")
         spread = timedelta(unit.spread)
@@ -1157,7 +1169,7 @@ def _is_day(year: int, month: int, day: int) -> bool:
 
 
 def _day(year: int, month: int, day: int) -> date | None:
-    return date(year, month, day) if 1 <= year <= MAXYEAR and _is_day(year, month, day) else None
+    return date(year, month, day) if _is_day(year, month, day) else None
 
 
 def _month(year: int, month: int) -> tuple[date, date]:
@@ -1300,5 +1312,3 @@ def _span(
         elif last > anchor and precision != "day":
             last = anchor
     return _Meaning(first, last, precision, kind, approximate)
-
-

@@ -21,6 +21,7 @@ SAID = ("affirmed", "historical", "possible")
 _BREAKS = {";", ".", "|"}
 _SOFT = {",": 3, "and": 2, "with": 2, "but": 30, ":": 1, "/": 1, "(": 1, ")": 1, "then": 3, "also": 8}
 _LIST = {"and", ",", "+", "/", "&", "-", "or", "plus", "to", "through", "s", "(", ")"}
+_UNDATED = frozenset(("medications", "family_history", "patient_instructions", "header", "review_of_systems"))
 _PRECISION = {"day": 0, "week": 1, "month": 2, "season": 3, "range": 4, "year": 5, "none": 9}
 
 
@@ -281,7 +282,8 @@ class Linker:
         pool = specific or linked.events
         if pool:
             best = max(pool, key=lambda e: (e.score, -e.segment))
-            if best.score > 1:
+            # A note about no problem of the region shows an event only where it touched the region.
+            if best.score >= (3 if linked.focus in ("target", "neighbour") else 5):
                 linked.event = best
             else:
                 plain = [e for e in linked.events if e.value == "unspecified" and e.score > -1]
@@ -298,7 +300,7 @@ class Linker:
                 times.setdefault(c.segment, []).append(c)
         mine = times.get(first.segment, [])
         for e in linked.events:
-            if e is first or e.value in ("unspecified", first.value) or e.score < max(6.0, first.score - 3):
+            if e is first or e.value in ("unspecified", first.value) or e.score < 5:
                 continue
             other = times.get(e.segment, [])
             if not mine or not other:
@@ -332,18 +334,17 @@ class Linker:
             event = event_segments.get(i)
             near_event = best_event is not None and segments[best_event.segment].block == segment.block and abs(i - best_event.segment) <= 2
             text = reading.text[segment.start : segment.end]
-            onset = any(m.element == n["complaint"] and m.tied == "index" and m.assertion in HOLDS for m in here)
-            if not (injuries or causal or event or near_event or onset) and not self._labelled(segment, text):
+            if segment.section in _UNDATED:
                 continue
             for d in self._dates.find(text, service, age):
                 self._weigh(linked, i, segment, here, d, injuries, causal, event, near_event, service)
         linked.dates.sort(key=lambda c: (-c.score, _PRECISION.get(c.mention.precision, 8), c.start))
-        if linked.dates:
+        if linked.dates and linked.dates[0].score >= 2:
             best = linked.dates[0]
             for c in linked.dates[1:]:
                 a, b = c.mention, best.mention
                 if (
-                    c.score >= 3
+                    c.mention.kind in ("absolute", "holiday", "relative")
                     and _PRECISION.get(a.precision, 8) < _PRECISION.get(b.precision, 8)
                     and a.earliest and b.earliest and a.latest and b.latest
                     and b.earliest <= a.earliest and a.latest <= b.latest
@@ -442,8 +443,10 @@ class Linker:
         if not score and any(m.element == n["complaint"] and m.tied == "index" for m in here):
             if any(w in n["onset_words"] for w in before[-4:]):
                 score, why = 3.6, "onset"
+        if not score and self._labelled(segment, linked.reading.text[segment.start : segment.end]):
+            score, why = 3.5, "field"
         if not score:
-            score, why = 1, "label"
+            score, why = 1.5, "plain"
         if service is not None and d.earliest == service and d.kind == "relative":
             nearest = min((distance(m) for m in [*injuries, *(event.mentions if event else ())]), default=99.0)
             if nearest > 5 or ":" in before[-1:] + after[:1]:
@@ -466,5 +469,5 @@ class Linker:
         if d.earliest is None or d.latest is None or loose:
             if score > 0:
                 linked.vague_dates.append(candidate)
-        elif score >= 2:
+        elif score >= 0.5:
             linked.dates.append(candidate)

@@ -49,7 +49,7 @@ def check_pack(pack: Pack) -> list[ExampleResult]:
 
     Raises PackError when the pack's expressions cannot be read, as nothing could be judged with it.
     """
-    Judge(pack.judging)
+    Judge(pack.judging, pack.dates)
     return [*_vocabulary(pack), *_cues(pack), *_dates(pack.dates), *_query_rules()]
 
 

@@ -14,8 +14,10 @@ from sample_reports import NOTE, TEXT, full_report, report_of
 from typer.testing import CliRunner
 
 import analyzer.cli as cli
+from analyzer import Analyzer
 from analyzer.errors import CodeError
 from analyzer.note import Note
+from analyzer.packcheck import ExampleResult
 from analyzer.report import GapReport
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,9 +50,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    yield tmp_path
+    return tmp_path
 
 
 class Result:
@@ -262,7 +264,7 @@ def test_audit_keeps_the_notes_unless_told_not_to(inside: Path) -> None:
 @pytest.mark.usefixtures("fake")
 def test_audit_tells_of_warnings(inside: Path) -> None:
     Path("old.txt").write_bytes(b"caf\xe9")
-    assert "1 kinds of warnings, listed in out/run.json" in Result("audit", "old.txt", "--output", "out").err
+    assert "there were warnings; out/run.json counts them" in Result("audit", "old.txt", "--output", "out").err
 
 
 @pytest.mark.usefixtures("fake")
@@ -323,6 +325,24 @@ def test_version_and_help() -> None:
         assert "Usage" in result.out
 
 
+def test_a_whole_run_says_nothing_of_the_note_on_stderr() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "analyzer.cli",
+        "analyze",
+        "-",
+        "--format",
+        "json",
+        "--date-of-service",
+        "2025-11-10",
+    ]
+    text = f"{SECRET} fell on the tailbone in 2019.\n\nASSESSMENT: healed fracture of the coccyx.\n"
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True, cwd=ROOT, encoding="utf-8")
+    assert done.stderr == ""
+    GapReport.model_validate_json(done.stdout)
+
+
 def test_help_does_not_load_spacy() -> None:
     script = "import sys; import analyzer.cli; assert not {'spacy', 'medspacy', 'jinja2'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
@@ -341,12 +361,39 @@ def test_packs_are_listed_and_shown() -> None:
     Result("packs", "show", "nope").fails("nope: no pack of this name")
 
 
+@pytest.mark.parametrize(("broken", "code"), [(True, 1), (False, 0)])
+def test_packs_test_counts_examples_and_names_those_that_fail(
+    monkeypatch: pytest.MonkeyPatch, broken: bool, code: int
+) -> None:
+    results = [
+        ExampleResult("words.yaml", 3, "element.rule", "match", "a sentence", True, False, ""),
+        ExampleResult("words.yaml", 9, "element.rule", "todo", "a sentence", False, True, "does not match"),
+        ExampleResult("words.yaml", 8, "element.rule", "todo", "a sentence", False, False, "passes now"),
+    ]
+    if broken:
+        results.append(
+            ExampleResult("words.yaml", 5, "element.rule", "no_match", "a sentence", False, False, "matches")
+        )
+    monkeypatch.setattr("analyzer.packs.load_pack", lambda name, folders: name)
+    monkeypatch.setattr("analyzer.packcheck.check_pack", lambda pack: results)
+    result = Result("packs", "test", "sample")
+    assert result.code == code
+    assert ("words.yaml:5: element.rule: matches" in result.out) == broken
+    assert "words.yaml:8: element.rule: passes now" in result.out
+    assert "words.yaml:9" not in result.out
+    assert f": 1 examples hold, {int(broken)} fail, 2 known misses" in result.out
+
+
 @pytest.fixture(scope="module")
-def real_audit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def real_audit(tmp_path_factory: pytest.TempPathFactory, analyzer: Analyzer) -> Iterator[Path]:
+    """An audit of all sample notes. The tests that use it share one analyzer, as building one takes seconds."""
     output = tmp_path_factory.mktemp("audit") / "out"
+    patch = pytest.MonkeyPatch()
+    patch.setattr(cli, "_analyzer", lambda code, pack_folders: analyzer)
     result = Result("audit", str(SAMPLES / "text"), str(SAMPLES / "notes.jsonl"), "--output", str(output))
     assert result.code == 0, result.err
-    return output
+    yield output
+    patch.undo()
 
 
 def test_the_sample_notes_run_through(real_audit: Path) -> None:
