@@ -107,6 +107,7 @@ class Unit(_Strict):
     """A unit of time: its length in days or months, and the days to each side that "N units ago" leaves open."""
 
     words: list[str] = Field(min_length=1)
+    one_in: str | None = None
     days: float = 0
     months: int = 0
     spread: int
@@ -196,6 +197,7 @@ class DateRules(_Strict):
     seasons: list[SeasonWords]
     numbers: dict[str, int]
     ordinals: dict[str, int]
+    decades: dict[str, int]
     amounts: dict[str, tuple[float, float]]
     exact_amounts: list[str]
     units: dict[str, Unit]
@@ -275,7 +277,7 @@ _PLACE = re.compile(r"(?<!\w)(?:\d+(?:[/.:,-]\d+)*|[a-z]+|'(?=\s?\d)|×)")
 _WORD = re.compile(r"[a-z]{2,}|(?<=[\d\s-])[dhwyx](?![a-z/])")
 _MACRO = re.compile(r"\{([a-z]\w*)(=(\w*))?\}")
 _BESIDE = re.compile(r"[\s,.]{0,2}(?:\(\s?)?(?:(?i:the)\s)?")
-_NEXT_TO = re.compile(r"\s*[,(-]?\s*(?:(?:in|on|about|around|the|of|maybe)\s+){0,2}", re.IGNORECASE)
+_NEXT_TO = re.compile(r"\s*[,(-]?\s*(?:(?:in|on|about|around|the|of|maybe|this|last|past)\s+){0,2}", re.IGNORECASE)
 _AMOUNT_TOKEN = re.compile(r"1/2|\d+(?:\.\d+)?|[a-z]+|\+")
 _ALMOST_A_YEAR = 300
 _FIRST_YEAR, _LAST_YEAR = 1900, 2199
@@ -302,6 +304,7 @@ class DateReader:
             "clear_month": _any(word for word in self._months if word not in rules.unclear_months),
             "weekday": _any(self._weekdays),
             "season": _any(self._seasons),
+            "decade_word": _any(rules.decades),
             "unit": _any(self._units),
             "number": rf"(?:{_any(tens)}[-\s]+{_any(ones)}|{_any(rules.numbers)})\b",
             "ordinal": rf"(?:(?:twenty|thirty)[-\s]+{_any(small)}|{_any(rules.ordinals)})\b",
@@ -475,18 +478,17 @@ class DateReader:
             raise _BadRegex(path, f"is no usable pattern: {error}") from None
 
     def _expand(self, pattern: str) -> str:
-        """Replaces {name}, {name=other} and {name=} until none is left."""
+        """Replaces {name}, {name=other} and {name=} until none is left. A macro with names of its own gets none."""
 
         def put(found: re.Match[str]) -> str:
             name, renamed, other = found[1], found[2] is not None, found[3]
             if name not in self._macros:
                 raise KeyError(f"no macro {{{name}}}")
             inside = self._expand(self._macros[name])
-            if name == "apos":
+            if len(inside) == 1:
                 return inside
-            group = other if renamed else name
-            plain = name in ("time", "in_year", "dash") or (renamed and not other)
-            return f"(?:{inside})" if plain else f"(?P<{group}>{inside})"
+            unnamed = (renamed and not other) or "(?P<" in inside
+            return f"(?:{inside})" if unnamed else f"(?P<{other or name}>{inside})"
 
         return _MACRO.sub(put, pattern)
 
@@ -723,8 +725,7 @@ class DateReader:
 
     def _decade(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
         if "decade_word" in parts:
-            stems = {"fif": 50, "six": 60, "sev": 70, "eig": 80, "nin": 90}
-            start = stems[parts["decade_word"][:3]] + 1900
+            start = self.rules.decades[parts["decade_word"]]
         else:
             start = int(parts["decade"])
             start = start if start > 99 else (_full_year(start, setting.anchor) if start < 30 else 1900 + start)
@@ -791,7 +792,7 @@ class DateReader:
         if year is None and anchor:
             years = _years_in(setting.within) if setting.within else range(anchor.year + 1, anchor.year - 3, -1)
         ahead = year is None and not setting.within and self._is_ahead(setting)
-        spans = [span for y in years if (span := self._nth_of_month(parts["what"], parts["nth"], y, month))]
+        spans = [span for y in years if (span := self._nth_of_month(parts, y, month))]
         if year is None and anchor:
             near = setting.within or (date.min, anchor)
             spans = [s for s in spans if (s[0] >= anchor if ahead else s[0] <= near[1] and s[1] >= near[0])]
@@ -800,17 +801,16 @@ class DateReader:
         first, last = spans[-1] if ahead else spans[0]
         return _span(first, last, _precision(first, last), anchor)
 
-    def _nth_of_month(self, what: str, said: str, year: int, month: int) -> tuple[date, date] | None:
+    def _nth_of_month(self, parts: Mapping[str, str], year: int, month: int) -> tuple[date, date] | None:
         first, last = _month(year, month)
-        nth = 0 if said in ("last", "final") else self._number(said)
-        if what in ("week", "wk"):
-            start = last - timedelta(6) if nth == 0 else first + timedelta(7 * (nth - 1))
+        nth = self._number(parts["nth"]) if "nth" in parts else 0
+        if "week" in parts:
+            start = first + timedelta(7 * (nth - 1)) if nth else last - timedelta(6)
             return start, min(start + timedelta(6), last)
-        weekday = self._weekdays.get(what, 5)
-        day = _nth_weekday(year, month, weekday, nth)
+        day = _nth_weekday(year, month, self._weekdays[parts["weekday"]] if "weekday" in parts else _SATURDAY, nth)
         if day is None:
             return None
-        return day, day if what in self._weekdays else day + timedelta(1)
+        return day, day + timedelta(1) if "weekend" in parts else day
 
     def _season(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
         season = self._seasons[re.sub(r"\s+", " ", parts["season"])]
@@ -864,12 +864,14 @@ class DateReader:
                 spans = [s for s in spans if s[0] >= anchor][-1:]
             else:
                 spans = [s for s in spans if s[0] <= anchor]
-        nth = int(self._amount(parts["count"])[0]) - 1 if "count" in parts and "shift" not in parts else 0
+        nth = (
+            int(self._amount(parts["count"])[0]) - 1 if "count" in parts and not {"days", "weeks"} & parts.keys() else 0
+        )
         if nth >= len(spans):
             return None
         first, last = spans[nth]
         if setting.hedged:
-            first, last = first - timedelta(7), last + timedelta(7)
+            first, last = first - timedelta(3), last + timedelta(3)
         meaning = _span(first, last, _precision(first, last), anchor, kind="holiday")
         return replace(meaning, approximate=True) if meaning and holiday.approximate else meaning
 
@@ -884,28 +886,23 @@ class DateReader:
         if day is None:
             return None
         first, last = day + timedelta(holiday.around[0]), day + timedelta(holiday.around[1])
-        span, shift = parts.get("span"), parts.get("shift")
-        if span == "break":
+        if "whole_break" in parts:
             return first - timedelta(5), last + timedelta(5)
-        if span == "week":
+        if "whole_week" in parts:
             return first - timedelta(3), last + timedelta(3)
-        if span:
+        if "whole_weekend" in parts:
             return _weekend_of(day)
-        if not shift:
-            return first, last
-        side = parts["side"]
-        sign = -1 if "before" in side or "prior" in side else 1 if "after" in side or "following" in side else 0
-        if "count" in parts:
+        sign = -1 if "before" in parts else 1 if "after" in parts else 0
+        if "days" in parts or "weeks" in parts:
             low, high, _, _ = self._amount(parts["count"])
-            unit = 7 if shift[0] == "w" else 1
+            unit, slack = (7, 3) if "weeks" in parts else (1, 0)
             ends = sorted((day + timedelta(sign * low * unit), day + timedelta(sign * high * unit)))
-            slack = timedelta(3 if unit == 7 else 0)
-            return ends[0] - slack, ends[1] + slack
-        if shift in self._weekdays:
-            step = (self._weekdays[shift] - day.weekday()) % 7 or 7
+            return ends[0] - timedelta(slack), ends[1] + timedelta(slack)
+        if "weekday" in parts:
+            step = (self._weekdays[parts["weekday"]] - day.weekday()) % 7 or 7
             return (day + timedelta(step if sign > 0 else step - 7),) * 2
-        if shift in ("week", "weekend", "wknd", "wkend"):
-            return _beside(day, sign, weekend=shift != "week")
+        if "next_weekend" in parts or "next_week" in parts:
+            return _beside(day, sign, weekend="next_weekend" in parts)
         return first + timedelta(sign), last + timedelta(sign)
 
     def _weekday(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
@@ -918,23 +915,20 @@ class DateReader:
         weekday = self._weekdays[parts["weekday"]]
         back = timedelta((anchor.weekday() - weekday) % 7 or 7)
         monday = anchor - timedelta(anchor.weekday())
-        week = parts.get("week", parts.get("back"))
         if "count" in parts:
             low, high, loose, _ = self._amount(parts["count"])
             first = anchor - back - timedelta(7 * (int(high) - 1))
             last = anchor - back - timedelta(7 * (int(low) - 1))
             return _span(first, last, "range" if loose else "day", anchor, kind="relative")
-        if week is None:
-            ahead = timedelta((weekday - anchor.weekday()) % 7 or 7)
-            day = anchor + ahead if self._is_ahead(setting) else anchor - back
-        elif "next" in week:
-            day = monday + timedelta(7 + weekday)
-        elif "this" in week:
-            day = monday + timedelta(weekday)
-        elif ("before last" in week and "week" not in week) or "ago" in week or week == "":
+        weeks = next((weeks for name, weeks in _WEEKS_FROM_THIS.items() if name in parts), None)
+        if weeks is not None:
+            day = monday + timedelta(7 * weeks + weekday)
+        elif "one_more" in parts:
             day = anchor - back - timedelta(7)
+        elif self._is_ahead(setting):
+            day = anchor + timedelta((weekday - anchor.weekday()) % 7 or 7)
         else:
-            day = monday + timedelta(weekday - (14 if "before" in week else 7))
+            day = anchor - back
         return _span(day, day, "day", anchor, kind="relative")
 
     def _day_word(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
@@ -952,16 +946,17 @@ class DateReader:
         match, entry = next((m, e) for pattern, e in self._periods if (m := pattern.fullmatch(parts["period"])))
         step, unit = entry.offset or 0, match["period"]
         precision: Precision
-        if unit in ("year", "yr"):
+        name = self._units[unit][0] if unit in self._units else "weekend"
+        if name == "year":
             first, last, precision = date(anchor.year + step, 1, 1), date(anchor.year + step, 12, 31), "year"
-        elif unit == "month":
+        elif name == "month":
             (first, last), precision = _month(*_months_on(anchor.year, anchor.month, step)), "month"
-        elif unit in ("week", "wk"):
+        elif name == "week":
             sunday = anchor - timedelta((anchor.weekday() + 1) % 7)
             first, precision = sunday + timedelta(7 * step), "week"
             last = first + timedelta(6)
         else:
-            saturday = anchor - timedelta((anchor.weekday() - 5) % 7 or 7)
+            saturday = anchor - timedelta((anchor.weekday() - _SATURDAY) % 7 or 7)
             first, precision = saturday + timedelta(7 * (step + (step < 0))), "week"
             last = first + timedelta(1)
         return _span(first, last, precision, anchor, kind="relative", part=setting.part)
@@ -972,28 +967,22 @@ class DateReader:
             return None
         if anchor is None:
             return _UNRESOLVED
-        steps = (-1,) if "last" in parts.get("month_back", "") else (0, -1, -2)
+        steps = (-1,) if "last_month" in parts else (0, -1, -2)
         days = [_day(*_months_on(anchor.year, anchor.month, step), day) for step in steps]
         past = [d for d in days if d is not None and d <= anchor]
         return _span(past[0], past[0], "day", anchor) if past else None
 
     def _ago(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
-        if "per" in parts:
-            unit = {"7": "day", "52": "week", "12": "month"}[parts["per"]]
+        if "one_in" in parts:
+            name = next(name for name, unit in self.rules.units.items() if unit.one_in == parts["one_in"])
         else:
-            unit = self._units[parts["unit"]][0] if parts.get("unit") else "day"
-        return self._back(parts, unit, setting, "relative")
+            name = self._units[parts["unit"]][0] if parts.get("unit") else "day"
+        return self._back(parts, name, setting, "relative")
 
     def _duration(self, parts: Mapping[str, str], setting: _Setting) -> _Meaning | None:
-        said = parts.get("more_than", "").strip()
-        if any(said == word for word in (">", "over", "more than", "at least")):
-            setting = replace(setting, bound="at_least")
-        elif said == "<":
-            setting = replace(setting, bound="at_most")
-        elif said:
-            setting = replace(setting, hedged=True)
-        unit = parts.get("unit") or parts["unit2"]
-        return self._back(parts, self._units[unit][0], setting, "duration")
+        bound = next((name for name in ("at_least", "at_most") if name in parts), setting.bound)
+        setting = replace(setting, bound=bound, hedged=setting.hedged or "hedge" in parts)
+        return self._back(parts, self._units[parts.get("unit") or parts["unit_alone"]][0], setting, "duration")
 
     def _back(self, parts: Mapping[str, str], name: str, setting: _Setting, kind: Kind) -> _Meaning | None:
         """Counts an amount of time back from the date of service, leaving open what the unit leaves open."""
@@ -1066,6 +1055,8 @@ class DateReader:
         return _Meaning(first + timedelta(1), last, "range", "age", approximate=True)
 
 
+_SATURDAY = 5
+_WEEKS_FROM_THIS = {"week_before": -2, "last_week": -1, "this_week": 0, "next_week": 1}
 _PRECISION_OF_UNIT: dict[str, Precision] = {
     "hour": "day",
     "day": "day",
@@ -1249,9 +1240,9 @@ def _weekend_of(day: date) -> tuple[date, date]:
 def _beside(day: date, sign: int, *, weekend: bool) -> tuple[date, date]:
     """The week or weekend before, after or of a day. "The week after" may be the seven days or the calendar week."""
     if weekend:
-        saturday = day - timedelta((day.weekday() - 5) % 7 or 7)
+        saturday = day - timedelta((day.weekday() - _SATURDAY) % 7 or 7)
         if sign > 0:
-            saturday += timedelta(7 if day.weekday() != 5 else 14)
+            saturday += timedelta(7 if day.weekday() != _SATURDAY else 14)
         elif sign == 0:
             return _weekend_of(day)
         return saturday, saturday + timedelta(1)

@@ -77,8 +77,8 @@ class Vocabulary(_Strict):
 class Cue(_Strict):
     """Cue words of an assertion category, in ConText's terms."""
 
-    category: Literal["NEGATED", "POSSIBLE", "HYPOTHETICAL", "HISTORICAL", "FAMILY", "TEMPLATE", "PSEUDO", "BREAK", "PATIENT"]
-    direction: Literal["FORWARD", "BACKWARD", "BIDIRECTIONAL", "PSEUDO"]
+    category: Literal["NEGATED", "POSSIBLE", "HYPOTHETICAL", "HISTORICAL", "FAMILY", "TEMPLATE", "PSEUDO", "BREAK", "PATIENT", "PRESENT"]
+    direction: Literal["FORWARD", "BACKWARD", "BIDIRECTIONAL", "PSEUDO", "ALONE"]
     words: list[str] = Field(min_length=1)
     max_scope: int | None = None
     max_targets: int | None = None
@@ -256,15 +256,17 @@ def _load(folder: Traversable | Path) -> Pack:
                 conditions[order] = held
             order += 1
         vocabularies.append((shown, lines, vocabulary))
-    word_data, _, _ = _file(common, "words.yaml")
-    normalizer = Normalizer(
-        word_data["abbreviations"], word_data.get("spellings") or {}, word_data.get("not_typos") or [], matcher.literals
-    )
     cue_data, cue_shown, cue_lines = _file(common, "assertion.yaml")
     cues = [
         _validated(Cue, item, cue_shown, {p[2:]: n for p, n in cue_lines.items() if p[:2] == ("cues", i)})
         for i, item in enumerate(cue_data["cues"])
     ]
+    # A cue is never a misspelling of something else.
+    cue_words = sorted({word for cue in cues for literal in cue.words for word in literal.split()})
+    word_data, _, _ = _file(common, "words.yaml")
+    normalizer = Normalizer(
+        word_data["abbreviations"], word_data.get("spellings") or {}, [*(word_data.get("not_typos") or []), *cue_words], matcher.literals
+    )
     section_data, _, _ = _file(common, "sections.yaml")
     titles = {title: name for name, entry in section_data["titles"].items() for title in entry}
 
@@ -282,6 +284,7 @@ def _load(folder: Traversable | Path) -> Pack:
             stale_tail=compiled("stale_tail"),
             restart=compiled("restart"),
             one_line=frozenset(section_data["one_line"]),
+            one_sentence=frozenset(section_data["one_sentence"]),
             yes=frozenset(section_data["yes_words"]),
             no=frozenset(section_data["no_words"]),
         )

@@ -77,11 +77,13 @@ class Assertions:
         doc.spans[GROUP] = spans
         self._context(doc)
         reached: dict[int, list[tuple[str, tuple[int, int]]]] = {}
-        index = {(s.start, s.end, s.label_): i for i, s in enumerate(spans)}
+        # Several values may stand on the same words; all of them get what reaches those words.
+        index: dict[tuple[int, int, str], list[int]] = {}
+        for i, span in enumerate(spans):
+            index.setdefault((span.start, span.end, span.label_), []).append(i)
         for target, modifier in doc._.context_graph.edges:
-            reached.setdefault(index[(target.start, target.end, target.label_)], []).append(
-                (modifier.category, modifier.modifier_span)
-            )
+            for i in index[(target.start, target.end, target.label_)]:
+                reached.setdefault(i, []).append((modifier.category, modifier.modifier_span))
         out: list[tuple[str, tuple[int, int] | None]] = []
         for i in range(len(spans)):
             cues = reached.get(i, [])

@@ -68,6 +68,7 @@ class LayoutRules:
     stale_tail: re.Pattern[str] | None
     restart: re.Pattern[str] | None
     one_line: frozenset[str]
+    one_sentence: frozenset[str]
     yes: frozenset[str]
     no: frozenset[str]
 
@@ -279,8 +280,15 @@ class Layout:
                 cursor, name, head = match.end(), rules.titles[title], match["title"]
         pieces.append((cursor, end, name, head))
         for a, b, name, head in pieces:
+            first_end = -1
             for c, d, box, box_label in _boxes(text, a, b, rules):
                 for e, f, inner in self._sentences(text, c, d, name):
+                    if name in rules.one_sentence and inner == name:
+                        # "Meds: x, y. Tender over the sacrum." - a list of drugs ends with its sentence.
+                        if first_end < 0:
+                            first_end = f
+                        else:
+                            inner = "other"
                     while e < f and text[e].isspace():
                         e += 1
                     while f > e and text[f - 1].isspace():
@@ -380,7 +388,14 @@ def _boxes(text: str, start: int, end: int, rules: LayoutRules) -> list[tuple[in
             if question is not None and out[question][2] != "yes":
                 a, b, _, _ = out[question]
                 out[question] = (a, b, "no" if answer in rules.no else "yes", "")
-            out.append((match.end(), piece_end, "on", label))
+            answer_words = text[match.end() : piece_end].split()
+            if question is not None and answer not in rules.no and answer not in rules.yes and len(answer_words) <= 3:
+                # "Bowel/bladder: [x] nl" is one statement.
+                out.append((out[question][0], piece_end, "on", label))
+                out[question] = (out[question][0], out[question][0], None, "")
+                question = None
+            else:
+                out.append((match.end(), piece_end, "on", label))
         else:
             out.append((match.end(), piece_end, "off", label))
         if tail:

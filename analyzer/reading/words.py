@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 _TOKEN = re.compile(
     r"(?P<abbr>(?<![^\W_])(?:[wW]/[oO](?![^\W_])|[A-Za-z]/[A-Za-z](?![^\W_])|[wW]/|2/2(?=\s+[A-Za-z])))"
+    r"|(?P<box>\[\s*[xX]?\s*\])"
     r"|(?P<word>[^\W\d_]+\d+(?![^\W_])|[^\W\d_]+(?:['’][^\W\d_]+)*)"
     r"|(?P<num>\d+(?:\.\d+)?)"
     r"|(?P<sym>\S)",
@@ -90,6 +91,8 @@ class Normalizer:
         ends: list[int] = []
         table = self._map
         for match in _TOKEN.finditer(text, start, len(text) if end is None else end):
+            if match.lastgroup == "box":
+                continue
             raw = match.group()
             a, b = match.span()
             low = raw.lower().replace("’", "'")
