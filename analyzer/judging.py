@@ -153,7 +153,7 @@ class FactBook:
         about: Mapping[str, str | None],
     ) -> Fact:
         if "find" in spec:
-            spots = [_spot(m) for m in self._find(spec, linked, facts)]
+            spots = [_spot(m) for m in self._find(spec, linked, facts, service)]
             spots = spots[: int(spec.get("most", 400))]
             return Fact(len(spots) >= int(spec.get("least", 1)), spots)
         if "when" in spec:
@@ -195,7 +195,9 @@ class FactBook:
         youngest = min(ages)
         return Fact(low <= youngest <= high, [ages[youngest]])
 
-    def _find(self, spec: Mapping[str, Any], linked: Linked, facts: dict[str, Fact]) -> list[Mention]:
+    def _find(
+        self, spec: Mapping[str, Any], linked: Linked, facts: dict[str, Fact], service: date | None
+    ) -> list[Mention]:
         elements = set(_listed(spec["find"]))
         values = set(_listed(spec.get("value"))) or None
         assertions = set(_listed(spec.get("assertion"))) or set(SAID)
@@ -232,11 +234,19 @@ class FactBook:
                 continue
             if not stale and segment.stale:
                 continue
+            written = linked.segment_dates.get(m.segment)
+            if "within_days" in spec and service is not None and written is not None:
+                # A sentence that dates itself months back does not speak of now.
+                if (service - written).days > int(spec["within_days"]):
+                    continue
             if any(m.segment not in s for s in same) or any(m.segment in s for s in not_same):
                 continue
             if near is not None:
                 reach, block = int(near["within"]), segment.block
-                if not any(abs(j - m.segment) <= reach and segments[j].block == block for j in near_at):
+                if not any(
+                    abs(j - m.segment) <= reach and (segments[j].block == block or segments[j].section == segment.section)
+                    for j in near_at
+                ):
                     continue
             out.append(m)
         return out

@@ -62,6 +62,7 @@ class Linked:
     date_conflict: tuple[DateCandidate, DateCandidate] | None = None
     other_event: Event | None = None
     has_assessment: bool = False
+    segment_dates: dict[int, date] = field(default_factory=dict)
 
 
 class Linker:
@@ -187,17 +188,24 @@ class Linker:
     def _focus(self, reading: Reading) -> str | None:
         """Which problem the note is about: one at the target, at a neighbouring region, or at no named bone."""
         n = self._n
-        target = neighbour = vague = 0
+        target = neighbour = vague = assessed = 0
         for m in reading.mentions:
             if m.assertion not in SAID or m.element in (n["site"], n["elsewhere"]):
                 continue
-            if m.element in (n["injury"], n["complaint"], n["finding"], "causal_link", "etiology") and m.value != "normal":
-                if m.tied == "target":
-                    target += 1
-                elif m.tied == "neighbour" and m.element in (n["injury"], "causal_link") and "lumbosacral" in m.site + ("lumbosacral",):
-                    neighbour += 1
-                elif m.tied == "vague":
-                    vague += 1
+            if m.element not in (n["injury"], n["complaint"], n["finding"], n["cause"], n["etiology"]) or m.value in n["no_problem_values"]:
+                continue
+            if m.tied == "target":
+                target += 1
+                if reading.segments[m.segment].section in n["assessment_sections"]:
+                    assessed += 1
+            elif m.tied == "neighbour" and (m.element == n["cause"] or (m.element == n["injury"] and not target)):
+                if reading.segments[m.segment].section in n["assessment_sections"] or m.element == n["injury"]:
+                    neighbour += 2 if m.element == n["cause"] and m.value == "strong" else 1
+            elif m.tied == "vague":
+                vague += 1
+        # The assessment decides between two sites: a stray mention of the target is not the problem.
+        if neighbour >= 2 and not assessed and target <= neighbour:
+            return "neighbour"
         if target:
             return "target"
         if neighbour:
@@ -257,7 +265,7 @@ class Linker:
                 for m in by_segment.get(j, [])
             ):
                 score += 3
-            if any(m.element == "causal_link" and m.value == "strong" and m.assertion in SAID for m in here):
+            if any(m.element == self._n["cause"] and m.value == "strong" and m.assertion in SAID for m in here):
                 score += 2
             if value != "unspecified":
                 score += 3
@@ -330,13 +338,15 @@ class Linker:
         for i, segment in enumerate(segments):
             here = by_segment.get(i, [])
             injuries = [m for m in here if m.element == n["injury"] and m.assertion in SAID and m.tied != "elsewhere"]
-            causal = [m for m in here if m.element == "causal_link" and m.assertion in SAID]
+            causal = [m for m in here if m.element == self._n["cause"] and m.assertion in SAID]
             event = event_segments.get(i)
             near_event = best_event is not None and segments[best_event.segment].block == segment.block and abs(i - best_event.segment) <= 2
             text = reading.text[segment.start : segment.end]
             if segment.section in _UNDATED:
                 continue
             for d in self._dates.find(text, service, age):
+                if d.kind == "absolute" and d.latest is not None:
+                    linked.segment_dates[i] = max(d.latest, linked.segment_dates.get(i, d.latest))
                 self._weigh(linked, i, segment, here, d, injuries, causal, event, near_event, service)
         linked.dates.sort(key=lambda c: (-c.score, _PRECISION.get(c.mention.precision, 8), c.start))
         if linked.dates and linked.dates[0].score >= 2:
@@ -372,7 +382,7 @@ class Linker:
         if segments[other.segment].stale or segments[best.segment].stale:
             return False
         here = by_segment.get(other.segment, [])
-        if any(m.element == "care_phase" and m.value == "past_acute" and m.assertion in SAID for m in here) and other.why != "label":
+        if any(m.element == self._n["phase"] and m.value == "past_acute" and m.assertion in SAID for m in here) and other.why != "label":
             return False
         if other.why == "label":
             return True
@@ -380,7 +390,7 @@ class Linker:
         if event is None or linked.event is None:
             return False
         assessed = segments[other.segment].section in self._n["assessment_sections"]
-        tied = any(m.element == "causal_link" and m.value == "strong" for m in here) and assessed
+        tied = any(m.element == self._n["cause"] and m.value == "strong" for m in here) and assessed
         same = event.value == linked.event.value or event.value == "unspecified"
         return tied or (same and event.score >= linked.event.score - 1 and event.score >= 4)
 

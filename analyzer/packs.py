@@ -77,7 +77,7 @@ class Vocabulary(_Strict):
 class Cue(_Strict):
     """Cue words of an assertion category, in ConText's terms."""
 
-    category: Literal["NEGATED", "POSSIBLE", "HYPOTHETICAL", "HISTORICAL", "FAMILY", "TEMPLATE", "PSEUDO", "BREAK", "PATIENT", "PRESENT"]
+    category: Literal["NEGATED", "POSSIBLE", "HYPOTHETICAL", "HISTORICAL", "FAMILY", "TEMPLATE", "PSEUDO", "BREAK", "CAUSE", "PATIENT", "PRESENT"]
     direction: Literal["FORWARD", "BACKWARD", "BIDIRECTIONAL", "PSEUDO", "ALONE"]
     words: list[str] = Field(min_length=1)
     max_scope: int | None = None
@@ -265,7 +265,7 @@ def _load(folder: Traversable | Path) -> Pack:
     cue_words = sorted({word for cue in cues for literal in cue.words for word in literal.split()})
     word_data, _, _ = _file(common, "words.yaml")
     normalizer = Normalizer(
-        word_data["abbreviations"], word_data.get("spellings") or {}, [*(word_data.get("not_typos") or []), *cue_words], matcher.literals
+        word_data["abbreviations"], word_data.get("spellings") or {}, [*(word_data.get("not_typos") or []), *cue_words], matcher.literals | set(cue_words)
     )
     section_data, _, _ = _file(common, "sections.yaml")
     titles = {title: name for name, entry in section_data["titles"].items() for title in entry}

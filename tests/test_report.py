@@ -18,7 +18,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -215,8 +215,12 @@ LINES = [
 ODD = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(parts=st.lists(st.one_of(st.sampled_from(LINES), ODD), max_size=14), glue=st.sampled_from(["\n", " ", "\r\n", ""]))
+PARTS = st.lists(st.one_of(st.sampled_from(LINES), ODD), max_size=14)
+GLUE = st.sampled_from(["\n", " ", "\r\n", ""])
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(parts=PARTS, glue=GLUE)
 def test_offsets_of_any_text(analyzer: Analyzer, parts: list[str], glue: str) -> None:
     note = Note(note_id="any", text=glue.join(parts), date_of_service=date(2025, 6, 1))
     report = analyzer.report(note)

@@ -14,6 +14,8 @@ from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 GROUP = "chartgap"
+# Direction of a cue that is a mention by itself, where nothing but the mention stands in its sentence.
+ALONE = "ALONE"
 ASSERTION_OF = {
     "NEGATED": "negated",
     "POSSIBLE": "possible",
@@ -43,12 +45,22 @@ class Assertions:
         self.nlp = spacy.blank("en")
         self.nlp.tokenizer = _SpaceTokenizer(self.nlp.vocab)
         self._context = ConText(
-            self.nlp, rules=None, span_attrs=None, input_span_type="group", span_group_name=GROUP, prune_on_target_overlap=False
+            self.nlp,
+            rules=None,
+            span_attrs=None,
+            input_span_type="group",
+            span_group_name=GROUP,
+            prune_on_target_overlap=False,
         )
         rules: list[ConTextRule] = []
         self._first: set[str] = set()
+        self._alone: dict[tuple[str, ...], str] = {}
         for cue in cues:
             for literal in cue["words"]:  # type: ignore[attr-defined]
+                self._first.add(str(literal).split()[0])
+                if cue["direction"] == ALONE:
+                    self._alone[tuple(str(literal).split())] = str(cue["category"])
+                    continue
                 rules.append(
                     ConTextRule(
                         literal=literal,
@@ -61,37 +73,45 @@ class Assertions:
                         excluded_types={str(t).upper() for t in cue["excluded"]} if cue.get("excluded") else None,  # type: ignore[attr-defined]
                     )
                 )
-                self._first.add(str(literal).split()[0])
         self._context.add(rules)
 
     def judge(
         self, norm: Sequence[str], targets: Sequence[tuple[int, int, str]]
     ) -> list[tuple[str, tuple[int, int] | None]]:
         """For each target (first, last, element): its assertion and the words of the cue that set it."""
+        out: list[tuple[str, tuple[int, int] | None]] = []
+        for reached in self.reached(norm, targets):
+            category = next((c for c in _STRENGTH if c in reached), None)
+            out.append(("affirmed", None) if category is None else (ASSERTION_OF[category], reached[category]))
+        return out
+
+    def reached(self, norm: Sequence[str], targets: Sequence[tuple[int, int, str]]) -> list[dict[str, tuple[int, int]]]:
+        """For each target, every cue category that reaches it with the words of its first cue.
+
+        What is denied may also be past ("no history of stroke"); `judge` settles on one.
+        """
         if not targets:
             return []
         if not any(word in self._first for word in norm):
-            return [("affirmed", None)] * len(targets)
+            return [{} for _ in targets]
         doc = Doc(self.nlp.vocab, words=list(norm), sent_starts=[i == 0 for i in range(len(norm))])
         spans = [Span(doc, first, last, label=element) for first, last, element in targets]
         doc.spans[GROUP] = spans
         self._context(doc)
-        reached: dict[int, list[tuple[str, tuple[int, int]]]] = {}
+        out: list[dict[str, tuple[int, int]]] = [{} for _ in targets]
         # Several values may stand on the same words; all of them get what reaches those words.
         index: dict[tuple[int, int, str], list[int]] = {}
         for i, span in enumerate(spans):
             index.setdefault((span.start, span.end, span.label_), []).append(i)
         for target, modifier in doc._.context_graph.edges:
+            first, last = modifier.modifier_span
+            # ConText lets a cue inside a mention reach it; such words are part of what is said, not said about it.
+            if target.start <= first and last <= target.end:
+                continue
             for i in index[(target.start, target.end, target.label_)]:
-                reached.setdefault(i, []).append((modifier.category, modifier.modifier_span))
-        out: list[tuple[str, tuple[int, int] | None]] = []
-        for i in range(len(spans)):
-            cues = reached.get(i, [])
-            best: tuple[str, tuple[int, int] | None] = ("affirmed", None)
-            for category in _STRENGTH:
-                hits = [span for name, span in cues if name == category]
-                if hits:
-                    best = (ASSERTION_OF[category], hits[0])
-                    break
-            out.append(best)
+                out[i].setdefault(modifier.category, (first, last))
+        for reached, (first, last, _) in zip(out, targets, strict=True):
+            category = self._alone.get(tuple(norm[first:last]))
+            if category is not None and not any(w.isalpha() for w in (*norm[:first], *norm[last:])):
+                reached.setdefault(category, (first, last))
         return out
