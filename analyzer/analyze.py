@@ -79,9 +79,8 @@ class Analyzer:
             if name in info.codes:
                 pack = load_pack_cached(self._packs, info.id, self._folders)
                 spec = pack.head.codes[name]
-                member = _Member(
-                    pack, name, Linker(pack.head.linking, pack.dates, spec.target, spec.neighbours), Judge(pack.judging, pack.dates)
-                )
+                linker = Linker(pack.head.linking, pack.dates, spec.target, spec.neighbours)
+                member = _Member(pack, name, linker, Judge(pack.judging, pack.dates))
                 self._members[code] = self._members[name] = member
                 return member
         raise CodeError(f"{name}: no pack covers this code; `chartgap packs list` shows those that are covered")

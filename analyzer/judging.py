@@ -180,15 +180,12 @@ class FactBook:
             segment = linked.reading.segments[spot.segment]
             found = self._dates.find(linked.reading.text[segment.start : segment.end], service)
             beside = [
-                (max(d.start - (spot.end - segment.start), spot.start - segment.start - d.end), d)
+                (max(d.start - (spot.end - segment.start), spot.start - segment.start - d.end), d.start, d.latest)
                 for d in found
                 if d.latest is not None and d.kind in ("absolute", "relative") and d.label in spec["labels"]
             ]
-            near = [(gap, d) for gap, d in beside if gap <= spec["within"]]
-            if near:
-                latest = min(near, key=lambda pair: (pair[0], pair[1].start))[1].latest
-                assert latest is not None
-                ages.setdefault((service - latest).days, spot)
+            if beside and min(beside)[0] <= spec["within"]:
+                ages.setdefault((service - min(beside)[2]).days, spot)
         if not ages:
             return Fact(False)
         low, high = spec["days"]
@@ -238,6 +235,11 @@ class FactBook:
             if "within_days" in spec and service is not None and written is not None:
                 # A sentence that dates itself months back does not speak of now.
                 if (service - written).days > int(spec["within_days"]):
+                    continue
+            if spec.get("after_event") and written is not None and linked.date is not None:
+                # What is dated before the injury is about another one.
+                began = linked.date.mention.earliest
+                if began is not None and (began - written).days > 30:
                     continue
             if any(m.segment not in s for s in same) or any(m.segment in s for s in not_same):
                 continue

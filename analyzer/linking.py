@@ -361,6 +361,9 @@ class Linker:
                 ):
                     best = c
                     break
+            loose = max((c.score for c in linked.vague_dates if c.why in ("event", "injury")), default=0.0)
+            if loose > best.score + 1 and best.why != "label":
+                return
             linked.date = best
             for c in linked.dates:
                 if c is not best and self._contradicts(linked, best, c, by_segment):
@@ -383,6 +386,9 @@ class Linker:
             return False
         here = by_segment.get(other.segment, [])
         if any(m.element == self._n["phase"] and m.value == "past_acute" and m.assertion in SAID for m in here) and other.why != "label":
+            return False
+        line = linked.reading.words[other.segment].line
+        if any(phrase in line for phrase in self._n["reconciled"]):
             return False
         if other.why == "label":
             return True

@@ -98,21 +98,18 @@ def _cues(pack: Pack) -> Iterator[ExampleResult]:
 
 def _cue_check(reader: Reader, cue: Cue) -> Callable[[str, bool], str]:
     """Cues that assert must reach the marked words or not; the others must leave them affirmed."""
-    asserted = ASSERTION_OF.get(cue.category)
+    unwanted = {cue.category} if cue.category in ASSERTION_OF else set(ASSERTION_OF)
     element = cue.allowed[0] if cue.allowed else "any"
 
     def check(sentence: str, wanted: bool) -> str:
         text, spans = _unmarked(sentence)
         if not spans:
             return "marks no words with <...>"
-        got = reader.assertions(text, spans, element)
-        if asserted is None:
-            right = all(a == "affirmed" for a in got)
-        elif wanted:
-            right = all(a == asserted for a in got)
-        else:
-            right = asserted not in got
-        return "" if right else f"the marked words come out {', '.join(got)}"
+        reached = reader.cues_reaching(text, spans, element)
+        if wanted:
+            return "" if all(cue.category in found for found in reached) else "does not reach the marked words"
+        wrong = sorted(unwanted & set().union(*reached))
+        return f"the marked words are reached by {', '.join(wrong)}" if wrong else ""
 
     return check
 
@@ -130,7 +127,10 @@ def _dates(reader: DateReader) -> Iterator[ExampleResult]:
         where = _Where(shown, lines, ("rules", i, "examples"), rule.name)
         for j, example in enumerate(rule.examples.match):
             read = reader.explain(example.say, example.anchor or anchor, example.age)
-            problem = _over_problem(example, read) if rule.interpreter == "nothing" else _date_problem(rule.name, example, read)
+            if rule.interpreter == "nothing":
+                problem = _over_problem(example, read)
+            else:
+                problem = _date_problem(rule.name, example, read)
             yield where.result("match", j, example.say, problem)
         for j, sentence in enumerate(rule.examples.no_match):
             names = {name for name, _mention in reader.explain(sentence, anchor)}

@@ -77,7 +77,7 @@ class Vocabulary(_Strict):
 class Cue(_Strict):
     """Cue words of an assertion category, in ConText's terms."""
 
-    category: Literal["NEGATED", "POSSIBLE", "HYPOTHETICAL", "HISTORICAL", "FAMILY", "TEMPLATE", "PSEUDO", "BREAK", "CAUSE", "PATIENT", "PRESENT"]
+    category: Literal["NEGATED", "POSSIBLE", "HYPOTHETICAL", "HISTORICAL", "FAMILY", "TEMPLATE", "PSEUDO", "BREAK", "CAUSE", "COLON", "PATIENT", "PRESENT"]
     direction: Literal["FORWARD", "BACKWARD", "BIDIRECTIONAL", "PSEUDO", "ALONE"]
     words: list[str] = Field(min_length=1)
     max_scope: int | None = None

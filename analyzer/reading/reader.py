@@ -173,7 +173,7 @@ class Reader:
         return reading
 
     def matches(self, text: str, section: str | None = None) -> tuple[list[Match], list[Match]]:
-        """What rules match in a sentence: first all that no look-alike takes away, look-alikes too, then what `read` keeps.
+        """What rules match in a sentence: all that no look-alike takes away (look-alikes too), then what `read` keeps.
 
         `section` stands in for those that the layout finds. Word indexes count from the start of a match's segment.
         """
@@ -185,14 +185,14 @@ class Reader:
             kept.extend(_prune(held))
         return found, kept
 
-    def assertions(self, text: str, spans: Sequence[tuple[int, int]], element: str) -> list[str]:
-        """What cue words alone assert of each stretch of code points, read as a mention of `element`."""
-        out: list[str] = []
+    def cues_reaching(self, text: str, spans: Sequence[tuple[int, int]], element: str) -> list[set[str]]:
+        """The categories of the cues that reach each stretch of code points, read as a mention of `element`."""
+        out: list[set[str]] = []
         for segment in self._layout.segments(text):
             words = self._normalizer.words(text, segment.start, segment.end)
             here = [word_range(words, a, b) for a, b in spans if segment.start <= a < segment.end]
-            judged = self._assertions.judge(words.norm, [(first, last, element) for first, last in here])
-            out.extend(assertion for assertion, _cue in judged)
+            reached = self._assertions.reached(words.norm, [(first, last, element) for first, last in here])
+            out.extend(set(categories) for categories in reached)
         return out
 
     def _held(self, words: Words, section: str) -> list[Match]:

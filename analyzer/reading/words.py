@@ -78,7 +78,8 @@ class Normalizer:
                 if _one_slip(word, other):
                     found.add(other)
         # The first letter is rarely wrong; demanding it keeps real words from being mended into ours.
-        near = sorted(w for w in found if w[0] == word[0])
+        # A plural or a singular is no slip.
+        near = sorted(w for w in found if w[0] == word[0] and w != word + "s" and w + "s" != word)
         result = (near[0],) if near else (word,)
         if len(self._mended) < 20000:
             self._mended[word] = result
