@@ -153,7 +153,13 @@ class FactBook:
         about: Mapping[str, str | None],
     ) -> Fact:
         if "find" in spec:
-            spots = [_spot(m) for m in self._find(spec, linked, facts, service)]
+            found = self._find(spec, linked, facts, service)
+            first = _listed(spec.get("first_in"))
+            if first:
+                # What a reader would quote first: the examination before the history, and so on.
+                rank = {section: i for i, section in enumerate(first)}
+                found.sort(key=lambda m: rank.get(linked.reading.segments[m.segment].section, len(first)))
+            spots = [_spot(m) for m in found]
             spots = spots[: int(spec.get("most", 400))]
             return Fact(len(spots) >= int(spec.get("least", 1)), spots)
         if "when" in spec:
@@ -272,7 +278,14 @@ class FactBook:
                 return Fact(False)
             if "value" in spec and event.value not in _listed(spec["value"]):
                 return Fact(False)
-            spots = [_spot(m) for m in sorted(event.mentions, key=lambda m: (-(m.end - m.start), m.start))]
+            told = [e for e in linked.events if e is event or (e.value == event.value and e.score >= 3)]
+            # The account of what happened before a later mention of it.
+            told.sort(key=lambda e: (e.segment in linked.assessed, -e.score, e.segment))
+            spots = [
+                _spot(m)
+                for e in told
+                for m in sorted(e.mentions, key=lambda m: ("landing" not in m.tags, -(m.end - m.start), m.start))[:2]
+            ]
             if spec.get("certain") and all(m.assertion == "possible" for m in event.mentions):
                 return Fact(False)
             return Fact(True, spots)

@@ -62,6 +62,7 @@ class Linked:
     date_conflict: tuple[DateCandidate, DateCandidate] | None = None
     other_event: Event | None = None
     has_assessment: bool = False
+    assessed: frozenset[int] = frozenset()
     segment_dates: dict[int, date] = field(default_factory=dict)
 
 
@@ -85,7 +86,10 @@ class Linker:
         for m in reading.mentions:
             m.tied = self._tied(m.site)
         linked = Linked(reading, self._target, None)
-        linked.has_assessment = any(s.section in self._n["assessment_sections"] for s in reading.segments)
+        linked.assessed = frozenset(
+            i for i, s in enumerate(reading.segments) if s.section in self._n["assessment_sections"]
+        )
+        linked.has_assessment = bool(linked.assessed)
         linked.focus = self._focus(reading)
         for m in reading.mentions:
             if m.tied == linked.focus:

@@ -150,7 +150,7 @@ BATTERY: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
             No fever but <numbness> persists.
             Denies weakness, however <tingling> continues.
             No red flags other than <numbness>.
-            No fractures except an old <coccyx fracture>.
+            No fractures except a <coccyx fracture>.
             Denies fever. <Numbness> of the heel.
             No displacement although <angulation> remains.
             No weakness, though she does have <numbness>.

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from analyzer import Analyzer, Note
+from analyzer.analyze import Analyzer
+from analyzer.note import Note
 from analyzer.packs import load_pack
 from analyzer.report import GapReport
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from analyzer import Analyzer, Note
+from analyzer.analyze import Analyzer
 from analyzer.codes import CodeTable
 from analyzer.errors import CodeError
+from analyzer.note import Note
 from analyzer.packs import load_pack
 from analyzer.report import GapReport
 from analyzer.yamlfile import read_yaml

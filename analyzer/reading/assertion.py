@@ -106,7 +106,8 @@ class Assertions:
         for target, modifier in doc._.context_graph.edges:
             first, last = modifier.modifier_span
             # ConText lets a cue inside a mention reach it; such words are part of what is said, not said about it.
-            if target.start <= first and last <= target.end:
+            inside = target.start <= first and last <= target.end
+            if inside or modifier.category not in ASSERTION_OF:
                 continue
             for i in index[(target.start, target.end, target.label_)]:
                 out[i].setdefault(modifier.category, (first, last))
