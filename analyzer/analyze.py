@@ -239,7 +239,7 @@ class _Builder:
             value=r.value,
             reason=r.reason,
             evidence=evidence,
-            send_query=r.send_query,  # type: ignore[arg-type]
+            send_query=r.send_query if query is not None else "no",  # type: ignore[arg-type]
             query=query,
             sources=r.sources,
         )
@@ -300,7 +300,7 @@ class _Builder:
         for c in self._linked.dates:
             d = c.mention
             span = f"{d.earliest}/{d.latest}"
-            rows.append((c.start, c.end, "injury_date", d.precision, "affirmed", c.segment, (), span, None))
+            rows.append((c.start, c.end, self._member.pack.head.linking["event_date"], d.precision, "affirmed", c.segment, (), span, None))
         for start, end, element, value, assertion, segment, site, when, cue in sorted(rows, key=lambda r: (r[0], r[1], r[2], r[3])):
             section = self._reading.segments[segment].section
             text = self._note.text[start:end]

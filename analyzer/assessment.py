@@ -178,7 +178,7 @@ class Judge:
                 return None
             d = linked.date.mention
             return {"earliest": d.earliest.isoformat(), "latest": d.latest.isoformat()}  # type: ignore[union-attr]
-        for entry in kind["first"]:
+        for entry in kind["first"] if status != "missing" else ():
             if env[entry["fact"]]:
                 return entry["is"]
         return None

@@ -6,7 +6,7 @@ import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
 
@@ -20,6 +20,16 @@ def _iso_date(value: Any) -> Any:
     raise ValueError("must be a calendar date written YYYY-MM-DD")
 
 
+def _whole_characters(value: str) -> str:
+    """Refuse half a surrogate pair: it has no UTF-8 form and so no place in a report."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"holds half a character at offset {error.start}") from None
+    return value
+
+
+Text = Annotated[str, AfterValidator(_whole_characters)]
 IsoDate = Annotated[date, BeforeValidator(_iso_date)]
 
 
@@ -36,7 +46,7 @@ class Note(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     note_id: str
-    text: str
+    text: Text
     date_of_service: IsoDate | None = None
     note_type: str | None = None
     setting: Literal["outpatient", "inpatient"] | None = None

@@ -272,7 +272,7 @@ def _load(folder: Traversable | Path) -> Pack:
 
     def compiled(key: str) -> re.Pattern[str] | None:
         value = section_data.get(key)
-        return re.compile("|".join(value), re.I) if value else None
+        return re.compile("|".join(_any_space(v) for v in value), re.I) if value else None
 
     layout = Layout(
         LayoutRules(
@@ -323,6 +323,12 @@ def _load(folder: Traversable | Path) -> Pack:
         section_titles=titles,
         age_patterns=[re.compile(p, re.I) for p in section_data["age"]],
     )
+
+
+def _any_space(pattern: str) -> str:
+    """A blank in a layout pattern stands for any white space; in a look-behind, which has a fixed width, for one."""
+    parts = re.split(r"(\(\?<[!=][^()]*\))", pattern)
+    return "".join(p.replace(" ", r"\s") if p.startswith("(?<") else p.replace(" ", r"\s+") for p in parts)
 
 
 def _all_files(folder: Traversable | Path, prefix: str = "") -> list[tuple[str, Any]]:

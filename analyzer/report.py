@@ -6,13 +6,13 @@ Offsets are code points of the note's text as given.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from analyzer.note import IsoDate
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION: Final = "1.0"
 
 Assertion = Literal["affirmed", "negated", "possible", "hypothetical", "historical", "family", "template"]
 Status = Literal["documented", "insufficient", "conflicting", "missing"]
@@ -30,7 +30,9 @@ VERDICT_WORDS: dict[str | None, str] = {
 
 
 class _Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", hide_input_in_errors=True, json_schema_serialization_defaults_required=True
+    )
 
 
 class Evidence(_Shape):

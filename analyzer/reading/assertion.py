@@ -26,6 +26,8 @@ ASSERTION_OF = {
 }
 # When several cues reach one mention, the one that takes most of it away decides.
 _STRENGTH = ("TEMPLATE", "FAMILY", "HYPOTHETICAL", "NEGATED", "POSSIBLE", "HISTORICAL")
+# Categories whose cue, inside a mention, is part of what is said and not said about it.
+_OWN_WORDS = ("NEGATED", "HISTORICAL")
 
 
 class _SpaceTokenizer:
@@ -105,8 +107,9 @@ class Assertions:
             index.setdefault((span.start, span.end, span.label_), []).append(i)
         for target, modifier in doc._.context_graph.edges:
             first, last = modifier.modifier_span
-            # ConText lets a cue inside a mention reach it; such words are part of what is said, not said about it.
-            inside = target.start <= first and last <= target.end
+            # ConText lets a cue inside a mention reach it. "Warm without lesion" is a finding of its own; but doubt
+            # within the words of a mention ("lucency, cannot exclude fracture") is doubt about it.
+            inside = target.start <= first and last <= target.end and modifier.category in _OWN_WORDS
             if inside or modifier.category not in ASSERTION_OF:
                 continue
             for i in index[(target.start, target.end, target.label_)]:
