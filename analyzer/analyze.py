@@ -129,7 +129,9 @@ class Analyzer:
         report = self.report(note)
         spans = []
         for finding in report.findings:
-            span = doc.char_span(finding.start, finding.end, label=finding.element, kb_id=finding.value, alignment_mode="expand")
+            span = doc.char_span(
+                finding.start, finding.end, label=finding.element, kb_id=finding.value, alignment_mode="expand"
+            )
             if span is not None:
                 spans.append(span)
         doc.spans["chartgap"] = SpanGroup(doc, name="chartgap", spans=spans)
@@ -162,7 +164,8 @@ class _Builder:
         facts = frozenset(name for name, fact in judged.facts.items() if fact.holds)
         requirements = [self._requirement(r, facts) for r in judged.requirements]
         by_basis = {
-            basis: all(r.status == "documented" for r in requirements if r.basis == basis) for basis in ("coding", "audit")
+            basis: all(r.status == "documented" for r in requirements if r.basis == basis)
+            for basis in ("coding", "audit")
         }
         queries: list[Query] = [r.query for r in requirements if r.query is not None]
         prompts = []
@@ -189,7 +192,7 @@ class _Builder:
             code_title=table.lookup(member.code).title,
             date_of_service=note.date_of_service,
             relevant=judged.relevant,
-            verdict=judged.verdict if note.complete else None,  # type: ignore[arg-type]
+            verdict=judged.verdict if note.complete else None,
             verdict_because=VerdictBecause(
                 rule=judged.verdict_rule, requirements=judged.verdict_requirements, alerts=judged.verdict_alerts
             ),
@@ -199,14 +202,16 @@ class _Builder:
             alerts=[
                 Alert(
                     id=a.id,
-                    severity=a.severity,  # type: ignore[arg-type]
+                    severity=a.severity,
                     message=a.message,
                     codes=list(a.codes),
                     evidence=self._evidence(a.spots[:3]),
                 )
                 for a in judged.alerts
             ],
-            review_flags=[ReviewFlag(id=f.id, message=f.message, evidence=self._evidence(f.spots[:3])) for f in judged.flags],
+            review_flags=[
+                ReviewFlag(id=f.id, message=f.message, evidence=self._evidence(f.spots[:3])) for f in judged.flags
+            ],
             candidate_codes=[],
             queries=member.pack.queries.combine(
                 queries, requirements, {note.note_id: note.text}, {note.note_id: note.date_of_service}
@@ -234,12 +239,12 @@ class _Builder:
         return Requirement(
             id=r.id,
             label=r.label,
-            basis=r.basis,  # type: ignore[arg-type]
-            status=r.status,  # type: ignore[arg-type]
+            basis=r.basis,
+            status=r.status,
             value=r.value,
             reason=r.reason,
             evidence=evidence,
-            send_query=r.send_query if query is not None else "no",  # type: ignore[arg-type]
+            send_query=r.send_query if query is not None else "no",
             query=query,
             sources=r.sources,
         )
@@ -258,10 +263,10 @@ class _Builder:
                     end=end,
                     text=self._note.text[start:end],
                     section=self._reading.segments[spot.segment].section,
-                    assertion=spot.assertion,  # type: ignore[arg-type]
+                    assertion=spot.assertion,
                     author_role=self._note.author_role,
                     date=self._note.date_of_service,
-                    side=side,  # type: ignore[arg-type]
+                    side=side,
                 )
             )
         return out
@@ -300,8 +305,22 @@ class _Builder:
         for c in self._linked.dates:
             d = c.mention
             span = f"{d.earliest}/{d.latest}"
-            rows.append((c.start, c.end, self._member.pack.head.linking["event_date"], d.precision, "affirmed", c.segment, (), span, None))
-        for start, end, element, value, assertion, segment, site, when, cue in sorted(rows, key=lambda r: (r[0], r[1], r[2], r[3])):
+            rows.append(
+                (
+                    c.start,
+                    c.end,
+                    self._member.pack.head.linking["event_date"],
+                    d.precision,
+                    "affirmed",
+                    c.segment,
+                    (),
+                    span,
+                    None,
+                )
+            )
+        for start, end, element, value, assertion, segment, site, when, cue in sorted(
+            rows, key=lambda r: (r[0], r[1], r[2], r[3])
+        ):
             section = self._reading.segments[segment].section
             text = self._note.text[start:end]
             key = (element, value, section, re.sub(r"\s+", " ", text.lower()))
@@ -314,7 +333,7 @@ class _Builder:
                     note_id=self._note.note_id,
                     element=element,
                     value=value,
-                    assertion=assertion,  # type: ignore[arg-type]
+                    assertion=assertion,
                     section=section,
                     start=start,
                     end=end,

@@ -100,7 +100,9 @@ class Judge:
         facts = self.facts.evaluate(linked, service, about)
         env = {name: fact.holds for name, fact in facts.items()}
         alerts = [
-            Raised(a["id"], a["message"], _gather(a.get("evidence", ()), facts), a["severity"], tuple(a.get("codes", ())))
+            Raised(
+                a["id"], a["message"], _gather(a.get("evidence", ()), facts), a["severity"], tuple(a.get("codes", ()))
+            )
             for a in self._alerts
             if self._nodes[id(a)](env)
         ]
@@ -110,7 +112,9 @@ class Judge:
         for spec in self._requirements:
             requirements.append(self._requirement(spec, facts, env, linked, relevant))
         flags = [
-            Raised(f["id"], f["message"], _gather(f.get("evidence", ()), facts)) for f in self._flags if self._nodes[id(f)](env)
+            Raised(f["id"], f["message"], _gather(f.get("evidence", ()), facts))
+            for f in self._flags
+            if self._nodes[id(f)](env)
         ]
         all_env = dict(env)
         all_env.update({f"alert_{a['id']}": a["id"] in raised for a in self._alerts})
@@ -120,12 +124,15 @@ class Judge:
                 break
         gaps = [r.id for r in requirements if r.status != "documented" and r.id in rule.get("requirements", ())]
         because = [a.id for a in alerts if a.id in rule.get("alerts", ())]
-        return Assessment(
-            requirements, alerts, flags, rule["verdict"], rule["rule"], gaps, because, relevant, facts
-        )
+        return Assessment(requirements, alerts, flags, rule["verdict"], rule["rule"], gaps, because, relevant, facts)
 
     def _requirement(
-        self, spec: Mapping[str, Any], facts: Mapping[str, Fact], env: Mapping[str, bool], linked: Linked, relevant: bool
+        self,
+        spec: Mapping[str, Any],
+        facts: Mapping[str, Fact],
+        env: Mapping[str, bool],
+        linked: Linked,
+        relevant: bool,
     ) -> Judged:
         chosen: Mapping[str, Any] | None = None
         for rule in spec["rules"]:
@@ -150,7 +157,16 @@ class Judge:
         else:
             send = "optional"
         return Judged(
-            spec["id"], spec["label"], spec["basis"], status, value, chosen["reason"], spots, send, list(spec["sources"]), sides
+            spec["id"],
+            spec["label"],
+            spec["basis"],
+            status,
+            value,
+            chosen["reason"],
+            spots,
+            send,
+            list(spec["sources"]),
+            sides,
         )
 
     @staticmethod

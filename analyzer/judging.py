@@ -47,6 +47,14 @@ class Fact:
 Node = Callable[[Mapping[str, bool]], bool]
 
 
+def _either(left: Node, right: Node) -> Node:
+    return lambda env: left(env) or right(env)
+
+
+def _both(left: Node, right: Node) -> Node:
+    return lambda env: left(env) and right(env)
+
+
 def compile_expression(text: str, names: Iterable[str]) -> Node:
     """A boolean expression over fact names with and, or, not and parentheses. Raises ExpressionError."""
     known = set(names)
@@ -55,7 +63,7 @@ def compile_expression(text: str, names: Iterable[str]) -> Node:
     while position < len(text.rstrip()):
         match = _TOKEN.match(text, position)
         if match is None:
-            raise ExpressionError(f"cannot read {text[position:position + 12]!r}")
+            raise ExpressionError(f"cannot read {text[position : position + 12]!r}")
         tokens.append(match.group(1))
         position = match.end()
     at = 0
@@ -75,7 +83,7 @@ def compile_expression(text: str, names: Iterable[str]) -> Node:
         while peek() == "or":
             take()
             left, right = node, both()
-            node = lambda env, a=left, b=right: a(env) or b(env)  # noqa: E731
+            node = _either(left, right)
         return node
 
     def both() -> Node:
@@ -83,7 +91,7 @@ def compile_expression(text: str, names: Iterable[str]) -> Node:
         while peek() == "and":
             take()
             left, right = node, single()
-            node = lambda env, a=left, b=right: a(env) and b(env)  # noqa: E731
+            node = _both(left, right)
         return node
 
     def single() -> Node:
@@ -238,10 +246,10 @@ class FactBook:
             if not stale and segment.stale:
                 continue
             written = linked.segment_dates.get(m.segment)
-            if "within_days" in spec and service is not None and written is not None:
-                # A sentence that dates itself months back does not speak of now.
-                if (service - written).days > int(spec["within_days"]):
-                    continue
+            # A sentence that dates itself months back does not speak of now.
+            old = service is not None and written is not None and (service - written).days
+            if "within_days" in spec and old and old > int(spec["within_days"]):
+                continue
             if spec.get("after_event") and written is not None and linked.date is not None:
                 # What is dated before the injury is about another one.
                 began = linked.date.mention.earliest
@@ -252,7 +260,8 @@ class FactBook:
             if near is not None:
                 reach, block = int(near["within"]), segment.block
                 if not any(
-                    abs(j - m.segment) <= reach and (segments[j].block == block or segments[j].section == segment.section)
+                    abs(j - m.segment) <= reach
+                    and (segments[j].block == block or segments[j].section == segment.section)
                     for j in near_at
                 ):
                     continue

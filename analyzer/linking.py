@@ -1,7 +1,7 @@
 """What belongs to what: each mention's site, each study's finding, the event that hurt the patient, and its date.
 
-A note names many injuries, sites and dates; only those of the index problem count. This module ties mentions together by
-where they stand (clause, line, label, study, paragraph) and chooses the index event among all events. It knows element
+A note names many injuries, sites and dates; only those of the index problem count. This module ties mentions together
+by where they stand (clause, line, label, study, paragraph) and chooses the index event among all events. It knows element
 names from the pack's `linking` entry and site values from the code asked for, nothing else.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date as Day
 from typing import Any
 
 from analyzer.dates import DateMention, DateReader
@@ -63,13 +63,15 @@ class Linked:
     other_event: Event | None = None
     has_assessment: bool = False
     assessed: frozenset[int] = frozenset()
-    segment_dates: dict[int, date] = field(default_factory=dict)
+    segment_dates: dict[int, Day] = field(default_factory=dict)
 
 
 class Linker:
     """Ties the mentions of one reading together for one code's target region."""
 
-    def __init__(self, names: dict[str, Any], dates: DateReader, target: Sequence[str], neighbours: Sequence[str]) -> None:
+    def __init__(
+        self, names: dict[str, Any], dates: DateReader, target: Sequence[str], neighbours: Sequence[str]
+    ) -> None:
         self._n = names
         self._dates = dates
         self._target = frozenset(target)
@@ -77,8 +79,8 @@ class Linker:
         self._vague_site = names["unspecified_site"]
         self._last_words = frozenset(names.get("not_event_date_before", ()))
 
-    def link(self, reading: Reading, service: date | None, age: int | None) -> Linked:
-        """Fill every mention's site and choose the index event and its date. Pure apart from writing to the mentions."""
+    def link(self, reading: Reading, service: Day | None, age: int | None) -> Linked:
+        """Fill every mention's site and choose the index event and its date. Writes only to the mentions."""
         self._sites(reading)
         by_segment: dict[int, list[Mention]] = {}
         for m in reading.mentions:
@@ -158,7 +160,9 @@ class Linker:
                 continue
             low, high = (s.last, m.first) if s.first < m.first else (m.last, s.first)
             between = norm[low:high]
-            cost = float(len(between)) + sum(_SOFT.get(w, 0) for w in between) + 40.0 * sum(w in _BREAKS for w in between)
+            cost = (
+                float(len(between)) + sum(_SOFT.get(w, 0) for w in between) + 40.0 * sum(w in _BREAKS for w in between)
+            )
             if s.first > m.first and between[:1] in (["of"], ["at"], ["through"], ["in"], ["to"], ["over"], ["("]):
                 cost -= 2
             scored.append((cost, s))
@@ -196,7 +200,10 @@ class Linker:
         for m in reading.mentions:
             if m.assertion not in SAID or m.element in (n["site"], n["elsewhere"]):
                 continue
-            if m.element not in (n["injury"], n["complaint"], n["finding"], n["cause"], n["etiology"]) or m.value in n["no_problem_values"]:
+            if (
+                m.element not in (n["injury"], n["complaint"], n["finding"], n["cause"], n["etiology"])
+                or m.value in n["no_problem_values"]
+            ):
                 continue
             if m.tied == "target":
                 target += 1
@@ -250,7 +257,11 @@ class Linker:
             ]
             if not own:
                 continue
-            near = [j for j in (i - 2, i - 1, i + 1, i + 2, i + 3) if 0 <= j < len(segments) and segments[j].block == segment.block]
+            near = [
+                j
+                for j in (i - 2, i - 1, i + 1, i + 2, i + 3)
+                if 0 <= j < len(segments) and segments[j].block == segment.block
+            ]
             value = self._event_class(own, order)
             score = 0.0
             here = by_segment.get(i, [])
@@ -333,7 +344,9 @@ class Linker:
 
     # -- dates ---------------------------------------------------------------------------------------------------------
 
-    def _find_dates(self, linked: Linked, by_segment: dict[int, list[Mention]], service: date | None, age: int | None) -> None:
+    def _find_dates(
+        self, linked: Linked, by_segment: dict[int, list[Mention]], service: Day | None, age: int | None
+    ) -> None:
         n = self._n
         reading = linked.reading
         segments = reading.segments
@@ -344,7 +357,11 @@ class Linker:
             injuries = [m for m in here if m.element == n["injury"] and m.assertion in SAID and m.tied != "elsewhere"]
             causal = [m for m in here if m.element == self._n["cause"] and m.assertion in SAID]
             event = event_segments.get(i)
-            near_event = best_event is not None and segments[best_event.segment].block == segment.block and abs(i - best_event.segment) <= 2
+            near_event = (
+                best_event is not None
+                and segments[best_event.segment].block == segment.block
+                and abs(i - best_event.segment) <= 2
+            )
             text = reading.text[segment.start : segment.end]
             if segment.section in _UNDATED:
                 continue
@@ -360,8 +377,12 @@ class Linker:
                 if (
                     c.mention.kind in ("absolute", "holiday", "relative")
                     and _PRECISION.get(a.precision, 8) < _PRECISION.get(b.precision, 8)
-                    and a.earliest and b.earliest and a.latest and b.latest
-                    and b.earliest <= a.earliest and a.latest <= b.latest
+                    and a.earliest
+                    and b.earliest
+                    and a.latest
+                    and b.latest
+                    and b.earliest <= a.earliest
+                    and a.latest <= b.latest
                 ):
                     best = c
                     break
@@ -389,7 +410,10 @@ class Linker:
         if segments[other.segment].stale or segments[best.segment].stale:
             return False
         here = by_segment.get(other.segment, [])
-        if any(m.element == self._n["phase"] and m.value == "past_acute" and m.assertion in SAID for m in here) and other.why != "label":
+        if (
+            any(m.element == self._n["phase"] and m.value == "past_acute" and m.assertion in SAID for m in here)
+            and other.why != "label"
+        ):
             return False
         line = linked.reading.words[other.segment].line
         if any(phrase in line for phrase in self._n["reconciled"]):
@@ -419,7 +443,7 @@ class Linker:
         causal: Sequence[Mention],
         event: Event | None,
         near_event: bool,
-        service: date | None,
+        service: Day | None,
     ) -> None:
         n = self._n
         words = linked.reading.words[i]
@@ -428,7 +452,13 @@ class Linker:
         before = words.norm[max(0, at - 5) : at]
         after_at = words.index_of_offset(end)
         after = words.norm[after_at : after_at + 3]
-        if d.kind in ("future", "recurring", "duration") or d.label in ("birth", "service", "dictated", "signed", "printed"):
+        if d.kind in ("future", "recurring", "duration") or d.label in (
+            "birth",
+            "service",
+            "dictated",
+            "signed",
+            "printed",
+        ):
             return
         if d.kind == "duration":
             return
@@ -460,9 +490,9 @@ class Linker:
             score, why = 3.5, "near"
         if not score and causal:
             score, why = 4, "causal"
-        if not score and any(m.element == n["complaint"] and m.tied == "index" for m in here):
-            if any(w in n["onset_words"] for w in before[-4:]):
-                score, why = 3.6, "onset"
+        complained = any(m.element == n["complaint"] and m.tied == "index" for m in here)
+        if not score and complained and any(w in n["onset_words"] for w in before[-4:]):
+            score, why = 3.6, "onset"
         if not score and self._labelled(segment, linked.reading.text[segment.start : segment.end]):
             score, why = 3.5, "field"
         if not score:
@@ -473,7 +503,11 @@ class Linker:
                 return
         studies = [m for m in here if m.element == n["study"]]
         for m in studies:
-            if 0 <= at - m.last <= 4 or (0 <= m.first - after_at <= 1) or (at - m.last <= 7 and not event and at >= m.last):
+            if (
+                0 <= at - m.last <= 4
+                or (0 <= m.first - after_at <= 1)
+                or (at - m.last <= 7 and not event and at >= m.last)
+            ):
                 score -= 5.5
                 break
         if any(w in self._last_words for w in before[-4:]) or (after and after[0] in self._last_words):
@@ -482,10 +516,18 @@ class Linker:
             score -= 1.5
         if segment.stale:
             score -= 2.5
-        if service is not None and d.earliest is not None and d.earliest >= service and d.kind == "absolute" and why != "event":
+        if (
+            service is not None
+            and d.earliest is not None
+            and d.earliest >= service
+            and d.kind == "absolute"
+            and why != "event"
+        ):
             score -= 4
         candidate = DateCandidate(d, i, start, end, score, why)
-        loose = d.approximate and d.kind == "relative" and d.earliest and d.latest and (d.latest - d.earliest).days > 500
+        loose = (
+            d.approximate and d.kind == "relative" and d.earliest and d.latest and (d.latest - d.earliest).days > 500
+        )
         if d.earliest is None or d.latest is None or loose:
             if score > 0:
                 linked.vague_dates.append(candidate)

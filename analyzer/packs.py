@@ -77,7 +77,20 @@ class Vocabulary(_Strict):
 class Cue(_Strict):
     """Cue words of an assertion category, in ConText's terms."""
 
-    category: Literal["NEGATED", "POSSIBLE", "HYPOTHETICAL", "HISTORICAL", "FAMILY", "TEMPLATE", "PSEUDO", "BREAK", "CAUSE", "COLON", "PATIENT", "PRESENT"]
+    category: Literal[
+        "NEGATED",
+        "POSSIBLE",
+        "HYPOTHETICAL",
+        "HISTORICAL",
+        "FAMILY",
+        "TEMPLATE",
+        "PSEUDO",
+        "BREAK",
+        "CAUSE",
+        "COLON",
+        "PATIENT",
+        "PRESENT",
+    ]
     direction: Literal["FORWARD", "BACKWARD", "BIDIRECTIONAL", "PSEUDO", "ALONE"]
     words: list[str] = Field(min_length=1)
     max_scope: int | None = None
@@ -236,17 +249,26 @@ def _load(folder: Traversable | Path) -> Pack:
         vocabulary: Vocabulary = _validated(Vocabulary, content, shown, lines)
         allowed = head.elements.get(vocabulary.element)
         if allowed is None:
-            raise PackError(shown, line_of(lines, ("element",)), "element", f"{vocabulary.element!r} is not declared in pack.yaml")
+            raise PackError(
+                shown, line_of(lines, ("element",)), "element", f"{vocabulary.element!r} is not declared in pack.yaml"
+            )
         for i, spec in enumerate(vocabulary.rules):
             where = line_of(lines, ("rules", i))
             if allowed and spec.value not in allowed:
-                raise PackError(shown, where, f"rules.{i}.value", f"{spec.value!r} is no declared value of {vocabulary.element}")
+                raise PackError(
+                    shown, where, f"rules.{i}.value", f"{spec.value!r} is no declared value of {vocabulary.element}"
+                )
             if not spec.examples.match or not spec.examples.no_match:
                 raise PackError(
-                    shown, where, f"rules.{i}.examples", f"rule {spec.id!r} needs a sentence it must match and one it must not"
+                    shown,
+                    where,
+                    f"rules.{i}.examples",
+                    f"rule {spec.id!r} needs a sentence it must match and one it must not",
                 )
             data = spec.model_dump(exclude_none=True) | {"overlap": vocabulary.overlap}
-            rule = Rule(f"{vocabulary.element}.{spec.id}", vocabulary.element, spec.value, list(spec.match), order, data)
+            rule = Rule(
+                f"{vocabulary.element}.{spec.id}", vocabulary.element, spec.value, list(spec.match), order, data
+            )
             try:
                 matcher.add(rule)
                 held = Conditions.build(data, macros)
@@ -265,7 +287,10 @@ def _load(folder: Traversable | Path) -> Pack:
     cue_words = sorted({word for cue in cues for literal in cue.words for word in literal.split()})
     word_data, _, _ = _file(common, "words.yaml")
     normalizer = Normalizer(
-        word_data["abbreviations"], word_data.get("spellings") or {}, [*(word_data.get("not_typos") or []), *cue_words], matcher.literals | set(cue_words)
+        word_data["abbreviations"],
+        word_data.get("spellings") or {},
+        [*(word_data.get("not_typos") or []), *cue_words],
+        matcher.literals | set(cue_words),
     )
     section_data, _, _ = _file(common, "sections.yaml")
     titles = {title: name for name, entry in section_data["titles"].items() for title in entry}

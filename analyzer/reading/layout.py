@@ -7,13 +7,16 @@ punctuation cut where a speaker starts anew.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _LINE = re.compile(r"[^\n\r\f\v\x85\u2028\u2029]+")
 _RULE_LINE = re.compile(r"[\s\-=*#_~.+|>/<]{3,}\Z")
-_BULLET = re.compile(r"\s*(?:[-*•·–—>+◦▪●]+(?=\s)|\(?\d{1,2}[.)](?:\d{1,2}\.?)*(?=[\s\[]|[A-Za-z])|[A-Z][.)](?=\s)|[IVX]{1,4}\.(?=\s)|\d\s*\|(?=\s)|#(?=\s?\w))\s*")
+_BULLET = re.compile(
+    r"\s*(?:[-*•·–—>+◦▪●]+(?=\s)|\(?\d{1,2}[.)](?:\d{1,2}\.?)*(?=[\s\[]|[A-Za-z])|[A-Z][.)](?=\s)|[IVX]{1,4}\.(?=\s)|\d\s*\|(?=\s)|#(?=\s?\w))\s*"
+)
 _NUMBERED = re.compile(r"(?<=[.;:)\w%\"])\s+(?=(?:\(\d{1,2}\)|\d{1,2}[.)/])\s+\(?[A-Za-z])")
 _BOX = re.compile(r"\[\s*(?P<mark>[xX✓✔]?)\s*\]|\((?P<round>[xX✓✔]|\s{1,3})\)(?=\s*\S)|(?P<on>[☑☒✓✔])|(?P<off>[☐□])")
 _SENTENCE = re.compile(
@@ -23,7 +26,9 @@ _SENTENCE = re.compile(
     r"|(?<=[^\W\d_]{2}\.)(?=[A-Z][a-z]+\s)"
     r"|\s*\|+\s*|\s+>{2,}\s*|\s*\t+\s*|(?<=\S) {3,}(?=\S)|\s+/{3}\s+"
 )
-_LABEL = re.compile(r"(?P<title>[^\W\d_][\w/&'’.,+\- ()]{0,58}?)\s*(?P<sep>:(?!\d)|\s[-–—]{1,2}\s|\s*\|\s|\s{3,}|\t|\s*=\s)")
+_LABEL = re.compile(
+    r"(?P<title>[^\W\d_][\w/&'’.,+\- ()]{0,58}?)\s*(?P<sep>:(?!\d)|\s[-–—]{1,2}\s|\s*\|\s|\s{3,}|\t|\s*=\s)"
+)
 _INLINE = re.compile(r"(?:(?<=[.;|/\])\"])\s+|(?<=\s\s)|(?<=[-–—]\s))(?P<title>[A-Z][A-Za-z/&'+\- ]{0,40}?):(?!\d)")
 _CLOSE = re.compile(r"\[?\s*(?:end|end of (?:report|paste|copied text)|<<)\s*\]?", re.I)
 
@@ -107,7 +112,7 @@ def _join_wrapped(text: str, lines: Sequence[_Line], titles: Mapping[str, str]) 
         longest = lengths[-1]
         # A wrapped paragraph: most lines fill the same width, which is that of a page and not of a cell.
         filled = sum(1 for n in lengths if n >= longest * 0.8) / len(lengths)
-        wrapped = len(group) >= 2 and 38 <= longest <= 110 and (filled >= 0.6 or len(group) >= 4 and filled >= 0.5)
+        wrapped = len(group) >= 2 and 38 <= longest <= 110 and (filled >= 0.6 or (len(group) >= 4 and filled >= 0.5))
         current: tuple[int, int] | None = None
         first = True
         for i, line in enumerate(group):
@@ -124,7 +129,12 @@ def _join_wrapped(text: str, lines: Sequence[_Line], titles: Mapping[str, str]) 
                 if not bullet and not titled:
                     if body[0].islower() or body[0] in "(,;&" or (body[0].isdigit() and open_end and prev[-1] in ",;"):
                         join = longest <= 130 and (full or open_end)
-                    elif wrapped and full and (open_end or filled >= 0.7) and not (label and label["sep"] == ":" and not open_end):
+                    elif (
+                        wrapped
+                        and full
+                        and (open_end or filled >= 0.7)
+                        and not (label and label["sep"] == ":" and not open_end)
+                    ):
                         join = label is None or label["sep"] != ":" or body[: label.end()].islower()
             if join and current is not None:
                 current = (current[0], line.end)
@@ -184,17 +194,29 @@ class Layout:
                 offset += size
             else:
                 named = _LABEL.match(body, offset)
-                if named and named["sep"].strip() in (":", "=") or (named and named["sep"].isspace()):
+                if (named and named["sep"].strip() in (":", "=")) or (named and named["sep"].isspace()):
                     label = _plain(named["title"])
                 if scope_line and (label or bullet is None):
                     section, scope_line = "other", False
             if offset < len(body):
                 stale_here = self._stale_spans(text, start + offset, end)
-                marker_only = any(a <= start + offset + 2 and b >= end - 2 for a, b, label_only in stale_here if label_only)
+                marker_only = any(
+                    a <= start + offset + 2 and b >= end - 2 for a, b, label_only in stale_here if label_only
+                )
                 if marker_only:
                     stale_until_blank = True
                 self._cut(
-                    text, start + offset, end, section, label, number, block, heading, stale_here, stale_until_blank, out
+                    text,
+                    start + offset,
+                    end,
+                    section,
+                    label,
+                    number,
+                    block,
+                    heading,
+                    stale_here,
+                    stale_until_blank,
+                    out,
                 )
                 section = out[-1].section if out and out[-1].line == number and out[-1].section != "header" else section
         return [s for s in out if s.end > s.start]
@@ -208,7 +230,13 @@ class Layout:
             return rules.titles[plain], len(body), True
         aside = " ".join(re.findall(r"\(.*?\)|\[.*?\]", stripped))
         trimmed = _plain(re.sub(r"\(.*?\)|\[.*?\]", " ", stripped))
-        if len(aside.split()) <= 7 and trimmed in rules.titles and len(trimmed) > 2 and len(body) < 110 and not stripped.endswith("."):
+        if (
+            len(aside.split()) <= 7
+            and trimmed in rules.titles
+            and len(trimmed) > 2
+            and len(body) < 110
+            and not stripped.endswith(".")
+        ):
             return rules.titles[trimmed], len(body), True
         match = _LABEL.match(body)
         while match is not None:
@@ -305,9 +333,9 @@ class Layout:
                 cuts.append(match.end())
         for match in _NUMBERED.finditer(text, start, end):
             cuts.append(match.end())
-        cuts = sorted(set(cuts)) + [end]
+        cuts = [*sorted(set(cuts)), end]
         out: list[tuple[int, int, str]] = []
-        for a, b in zip(cuts, cuts[1:], strict=False):
+        for a, b in itertools.pairwise(cuts):
             if rules.restart is not None and b - a > 100:
                 spoken = len(text[a:b].split())
                 if spoken > 18 and sum(text.count(c, a, b) for c in ".;:,|/") * 20 < spoken:
@@ -345,7 +373,7 @@ def _boxes(text: str, start: int, end: int, rules: LayoutRules) -> list[tuple[in
     States: 'on' and 'off' for ticked and unticked words; a question before its boxes ("Fever: [ ] yes [x] no") takes
     'no' or 'yes' from the box that is ticked, 'off' when none is; None for text without a box.
     """
-    found = [m for m in _BOX.finditer(text, start, end)]
+    found = list(_BOX.finditer(text, start, end))
     if not found or (len(found) == 1 and found[0]["round"] is not None and not found[0]["round"].strip()):
         return [(start, end, None, "")]
 

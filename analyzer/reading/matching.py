@@ -1,7 +1,7 @@
 """Rules over normal words: a small pattern language, compiled to regular expressions and found by their first word.
 
-A pattern is a regular expression over words joined by single spaces. `{name}` stands for a macro of the pack, `~3` for up
-to three words that do not cross a sentence-like mark. Every rule is tried only where one of its possible first words
+A pattern is a regular expression over words joined by single spaces. `{name}` stands for a macro of the pack, `~3` for
+up to three words that do not cross a sentence-like mark. Every rule is tried only where one of its possible first words
 stands, so reading costs a look-up a word, whatever the number of rules.
 """
 
@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
 from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser as sre_parse  # type: ignore[attr-defined]
+from typing import Any
 
 from analyzer.reading.words import Words
 
@@ -40,7 +39,8 @@ def expand(pattern: str, macros: Mapping[str, str], depth: int = 0) -> str:
 
     text = _MACRO.sub(one, pattern)
     return _GAP.sub(
-        lambda m: r" (?:[^\s.;:|]\S* ){0,%s}" % m.group(1) if m.group(2) else r"(?: [^\s.;:|]\S*){0,%s}" % m.group(1), text
+        lambda m: rf" (?:[^\s.;:|]\S* ){{0,{m.group(1)}}}" if m.group(2) else rf"(?: [^\s.;:|]\S*){{0,{m.group(1)}}}",
+        text,
     )
 
 
@@ -50,7 +50,7 @@ def first_words(regex: str) -> tuple[set[str], set[str]]:
     prefixes: set[str] = set()
 
     def walk(items: Sequence[Any], acc: list[str]) -> list[str]:
-        """Extend every partial word in `acc` over `items`; finished words leave into `whole`, open ones into `prefixes`."""
+        """Extend every partial word in `acc` over `items`; finished words go to `whole`, open ones to `prefixes`."""
         for op, arg in items:
             if not acc:
                 return []
@@ -71,9 +71,8 @@ def first_words(regex: str) -> tuple[set[str], set[str]]:
                 low, _high, sub = arg
                 once = walk(sub, list(acc))
                 acc = (acc if low == 0 else []) + once
-                if _high > 1 and once and once != acc:
-                    if all(len(a) >= 3 for a in once):
-                        prefixes.update(once)
+                if _high > 1 and once and once != acc and all(len(a) >= 3 for a in once):
+                    prefixes.update(once)
             elif op is sre.IN:
                 chars: list[str] = []
                 for kind, value in arg:

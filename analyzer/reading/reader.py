@@ -246,9 +246,7 @@ def _unblocked(matches: Sequence[Match]) -> list[Match]:
     """Take out what a look-alike covers."""
     blocked = [(m.first, m.last, frozenset(m.rule.spec["blocks"])) for m in matches if m.rule.spec.get("blocks")]
     return [
-        m
-        for m in matches
-        if not any(a < m.last and m.first < b and m.rule.element in names for a, b, names in blocked)
+        m for m in matches if not any(a < m.last and m.first < b and m.rule.element in names for a, b, names in blocked)
     ]
 
 

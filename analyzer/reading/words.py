@@ -55,7 +55,7 @@ class Normalizer:
         self._map.update({k: tuple(v.split()) for k, v in spellings.items()})
         self._kept = set(not_typos)
         self._vocabulary = {w for w in vocabulary if len(w) >= 6 and w.isalpha()}
-        self._known = {w for w in vocabulary} | self._kept
+        self._known = set(vocabulary) | self._kept
         self._deletes: dict[str, list[str]] = {}
         for word in sorted(self._vocabulary):
             for i in range(len(word)):
@@ -106,7 +106,12 @@ class Normalizer:
                 else:
                     out = self._mend(low)
             # Dictated levels: "s three" is one word, s3.
-            if out[0] in _COUNT and norm and norm[-1] in ("s", "l", "co") and starts[-1] + len(norm[-1]) <= a <= ends[-1] + 1:
+            if (
+                out[0] in _COUNT
+                and norm
+                and norm[-1] in ("s", "l", "co")
+                and starts[-1] + len(norm[-1]) <= a <= ends[-1] + 1
+            ):
                 norm[-1] += _COUNT[out[0]]
                 ends[-1] = b
                 continue
