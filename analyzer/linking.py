@@ -1,8 +1,8 @@
 """What belongs to what: each mention's site, each study's finding, the event that hurt the patient, and its date.
 
 A note names many injuries, sites and dates; only those of the index problem count. This module ties mentions together
-by where they stand (clause, line, label, study, paragraph) and chooses the index event among all events. It knows element
-names from the pack's `linking` entry and site values from the code asked for, nothing else.
+by where they stand (clause, line, label, study, paragraph) and chooses the index event among all events. It knows
+element names from the pack's `linking` entry and site values from the code asked for, nothing else.
 """
 
 from __future__ import annotations
@@ -460,7 +460,10 @@ class Linker:
             "printed",
         ):
             return
-        if d.kind == "duration":
+        if d.kind == "age" and (
+            d.earliest is None or (service is not None and d.latest is not None and d.latest >= service)
+        ):
+            # "Age 36" in a heading is the patient's, not the injury's.
             return
         score = 0.0
         why = ""
@@ -487,7 +490,8 @@ class Linker:
             if other > score:
                 score, why = other, "injury"
         if not score and near_event:
-            score, why = 3.5, "near"
+            told = linked.event is not None and linked.event.value != "unspecified"
+            score, why = (3.5 if told else 1.5), "near"
         if not score and causal:
             score, why = 4, "causal"
         complained = any(m.element == n["complaint"] and m.tied == "index" for m in here)

@@ -417,7 +417,14 @@ def _boxes(text: str, start: int, end: int, rules: LayoutRules) -> list[tuple[in
                 a, b, _, _ = out[question]
                 out[question] = (a, b, "no" if answer in rules.no else "yes", "")
             answer_words = text[match.end() : piece_end].split()
-            if question is not None and answer not in rules.no and answer not in rules.yes and len(answer_words) <= 3:
+            alone = question is not None and not text[out[question][1] : match.start()].strip()
+            if (
+                question is not None
+                and alone
+                and answer not in rules.no
+                and answer not in rules.yes
+                and len(answer_words) <= 3
+            ):
                 # "Bowel/bladder: [x] nl" is one statement.
                 out.append((out[question][0], piece_end, "on", label))
                 out[question] = (out[question][0], out[question][0], None, "")
