@@ -151,6 +151,13 @@ def load_pack_cached(cache: dict[str, Pack], name: str, folders: Sequence[str | 
     return cache[name]
 
 
+def _period(earliest: date | None, latest: date | None) -> str | None:
+    """A day as YYYY-MM-DD, a longer time as YYYY-MM-DD/YYYY-MM-DD."""
+    if earliest is None or latest is None:
+        return None
+    return earliest.isoformat() if earliest == latest else f"{earliest.isoformat()}/{latest.isoformat()}"
+
+
 class _Builder:
     """Turns one assessment into the report's shapes."""
 
@@ -301,10 +308,22 @@ class _Builder:
         rows: list[tuple[int, int, str, str, str, int, tuple[str, ...], str | None, tuple[int, int] | None]] = []
         for m in self._reading.mentions:
             if m.element in shown and m.value in shown[m.element]:
-                rows.append((m.start, m.end, m.element, m.value, m.assertion, m.segment, m.site, None, m.cue))
+                rows.append(
+                    (
+                        m.start,
+                        m.end,
+                        m.element,
+                        m.value,
+                        m.assertion,
+                        m.segment,
+                        m.site,
+                        _period(m.earliest, m.latest),
+                        m.cue,
+                    )
+                )
         for c in self._linked.dates:
             d = c.mention
-            span = f"{d.earliest}/{d.latest}"
+            span = _period(d.earliest, d.latest)
             rows.append(
                 (
                     c.start,

@@ -7,6 +7,7 @@ A pack names *facts* (which mentions count for what) and writes its rules as exp
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -259,11 +260,8 @@ class FactBook:
                 continue
             if near is not None:
                 reach, block = int(near["within"]), segment.block
-                if not any(
-                    abs(j - m.segment) <= reach
-                    and (segments[j].block == block or segments[j].section == segment.section)
-                    for j in near_at
-                ):
+                window = near_at[bisect_left(near_at, m.segment - reach) : bisect_right(near_at, m.segment + reach)]
+                if not any(segments[j].block == block or segments[j].section == segment.section for j in window):
                     continue
             out.append(m)
         return out

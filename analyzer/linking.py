@@ -366,6 +366,7 @@ class Linker:
             if segment.section in _UNDATED:
                 continue
             for d in self._dates.find(text, service, age):
+                self._date_studies(reading, i, segment, here, d)
                 if d.kind == "absolute" and d.latest is not None:
                     linked.segment_dates[i] = max(d.latest, linked.segment_dates.get(i, d.latest))
                 self._weigh(linked, i, segment, here, d, injuries, causal, event, near_event, service)
@@ -394,6 +395,22 @@ class Linker:
                 if c is not best and self._contradicts(linked, best, c, by_segment):
                     linked.date_conflict = (best, c)
                     break
+
+    def _date_studies(
+        self, reading: Reading, i: int, segment: Segment, here: Sequence[Mention], d: DateMention
+    ) -> None:
+        """A date right beside a study is the study's own."""
+        if d.earliest is None or d.kind in ("future", "recurring", "duration"):
+            return
+        words = reading.words[i]
+        at, after = words.index_of_offset(segment.start + d.start), words.index_of_offset(segment.start + d.end)
+        for m in here:
+            if (
+                m.element == self._n["study"]
+                and m.earliest is None
+                and (0 <= at - m.last <= 4 or 0 <= m.first - after <= 1)
+            ):
+                m.earliest, m.latest = d.earliest, d.latest
 
     def _contradicts(
         self, linked: Linked, best: DateCandidate, other: DateCandidate, by_segment: dict[int, list[Mention]]
