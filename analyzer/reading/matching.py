@@ -8,7 +8,7 @@ stands, so reading costs a look-up a word, whatever the number of rules.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser as sre_parse  # type: ignore[attr-defined]
@@ -217,14 +217,3 @@ def literal_words(regex: str) -> set[str]:
 
     out.update(walk(sre_parse.parse(regex), [""]))
     return {w for w in out if w and "\0" not in w and w.isalpha()}
-
-
-def iter_patterns(matcher: Matcher) -> Iterator[re.Pattern[str]]:
-    """Every compiled pattern, each once."""
-    seen: set[int] = set()
-    for table in (matcher._whole, matcher._prefix):
-        for entries in table.values():
-            for regex, _rule in entries:
-                if id(regex) not in seen:
-                    seen.add(id(regex))
-                    yield regex
