@@ -21,7 +21,6 @@ SAID = ("affirmed", "historical", "possible")
 _BREAKS = {";", ".", "|"}
 _SOFT = {",": 3, "and": 2, "with": 2, "but": 30, ":": 1, "/": 1, "(": 1, ")": 1, "then": 3, "also": 8}
 _LIST = {"and", ",", "+", "/", "&", "-", "or", "plus", "to", "through", "s", "(", ")"}
-_UNDATED = frozenset(("medications", "family_history", "patient_instructions", "header", "review_of_systems"))
 _PRECISION = {"day": 0, "week": 1, "month": 2, "season": 3, "range": 4, "year": 5, "none": 9}
 
 
@@ -292,11 +291,11 @@ class Linker:
                 score -= 6
             if segment.stale:
                 score -= 2
-            if segment.section in ("plan", "patient_instructions", "medications", "header"):
+            if segment.section in n["sections"]["poor_for_events"]:
                 score -= 2
-            if segment.section in ("history_of_present_illness", "assessment", "addendum"):
+            if segment.section in n["sections"]["good_for_events"]:
                 score += 1
-            elif segment.section == "imaging":
+            elif segment.section in n["sections"]["studies"]:
                 score -= 3
             if all(m.assertion == "possible" for m in own):
                 score -= 1
@@ -363,7 +362,7 @@ class Linker:
                 and abs(i - best_event.segment) <= 2
             )
             text = reading.text[segment.start : segment.end]
-            if segment.section in _UNDATED:
+            if segment.section in n["sections"]["undated"]:
                 continue
             for d in self._dates.find(text, service, age):
                 self._date_studies(reading, i, segment, here, d)
@@ -533,7 +532,7 @@ class Linker:
                 break
         if any(w in self._last_words for w in before[-4:]) or (after and after[0] in self._last_words):
             score -= 4
-        if segment.section == "imaging" and why != "label":
+        if segment.section in n["sections"]["studies"] and why != "label":
             score -= 1.5
         if segment.stale:
             score -= 2.5
