@@ -46,7 +46,7 @@ class FakeAnalyzer:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_analyzer", FakeAnalyzer)
+    monkeypatch.setattr("analyzer.analyze.Analyzer", FakeAnalyzer)
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_an_unexpected_error_says_where_and_not_what(monkeypatch: pytest.MonkeyP
     def broken(code: str | None, pack_folders: Sequence[Path]) -> FakeAnalyzer:
         raise RuntimeError(SECRET)
 
-    monkeypatch.setattr(cli, "_analyzer", broken)
+    monkeypatch.setattr("analyzer.analyze.Analyzer", broken)
     Path("n.txt").write_text("x")
     Result("analyze", "n.txt").fails("internal error: RuntimeError at test_cli.py:")
 
@@ -389,7 +389,7 @@ def real_audit(tmp_path_factory: pytest.TempPathFactory, analyzer: Analyzer) -> 
     """An audit of all sample notes. The tests that use it share one analyzer, as building one takes seconds."""
     output = tmp_path_factory.mktemp("audit") / "out"
     patch = pytest.MonkeyPatch()
-    patch.setattr(cli, "_analyzer", lambda code, pack_folders: analyzer)
+    patch.setattr("analyzer.analyze.Analyzer", lambda code, pack_folders: analyzer)
     result = Result("audit", str(SAMPLES / "text"), str(SAMPLES / "notes.jsonl"), "--output", str(output))
     assert result.code == 0, result.err
     yield output
