@@ -261,7 +261,10 @@ class FactBook:
             if near is not None:
                 reach, block = int(near["within"]), segment.block
                 window = near_at[bisect_left(near_at, m.segment - reach) : bisect_right(near_at, m.segment + reach)]
-                if not any(segments[j].block == block or segments[j].section == segment.section for j in window):
+                anywhere = bool(near_at) and segment.section in near.get("sections", ())
+                if not anywhere and not any(
+                    segments[j].block == block or segments[j].section == segment.section for j in window
+                ):
                     continue
             out.append(m)
         return out

@@ -306,7 +306,8 @@ class Linker:
         if pool:
             best = max(pool, key=lambda e: (e.score, -e.segment))
             # A note about no problem of the region shows an event only where it touched the region.
-            if best.score >= (3 if linked.focus in ("target", "neighbour") else 5):
+            asserted = any(e.value == "unspecified" and e.score >= 5 for e in linked.events)
+            if best.score >= (5 if linked.focus not in ("target", "neighbour") else 1.5 if asserted else 3):
                 linked.event = best
             else:
                 plain = [e for e in linked.events if e.value == "unspecified" and e.score > -1]
