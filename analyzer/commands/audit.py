@@ -21,7 +21,7 @@ from analyzer.commands.options import (
     note_defaults,
 )
 from analyzer.errors import InputError
-from analyzer.read_files import STDIN, find_inputs
+from analyzer.formats import STDIN, find_inputs
 
 if TYPE_CHECKING:
     from analyzer.audit import Progress

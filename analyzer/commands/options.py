@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from analyzer.errors import ChartgapError, CodeError, InputError
-from analyzer.read_files import Defaults, Record, find_inputs, read_records
+from analyzer.formats import Defaults, Record, find_inputs, read_records
 from analyzer.render.wording import one_line
 from analyzer.report import GapReport
 
