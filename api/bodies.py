@@ -8,8 +8,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api.jobs import Answer, Job, Kind
+from api.metrics import Metrics
 from api.pool import WorkerPool
 from api.problems import ProblemError
+from api.trail import Trail
 
 JSON_TYPES = frozenset({"application/json"})
 
@@ -44,6 +46,10 @@ async def answer(request: Request, job: Job) -> Response:
 
 
 def sent(request: Request, answer: Answer) -> Response:
-    """An answer as a response."""
-    request.state.answer = answer
+    """An answer as a response, once the trail knows of it."""
+    trail: Trail = request.app.state.trail
+    metrics: Metrics = request.app.state.metrics
+    trail.notes_read(request.scope, answer)
+    metrics.report(answer)
+    request.state.fault = answer.fault
     return Response(answer.body, answer.status, media_type=answer.media_type)

@@ -6,6 +6,7 @@ Pure ASGI. The framework would print an unexpected error's text, which may quote
 from __future__ import annotations
 
 import re
+import time
 import traceback
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +14,9 @@ from uuid import uuid4
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.metrics import Metrics
 from api.problems import Problem, ProblemError, problem
+from api.trail import Trail, method_of, route_of
 
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}\Z", re.A)
 
@@ -46,8 +49,11 @@ async def send_problem(send: Send, detail: Problem, headers: dict[str, str] | No
 class Guard:
     """Wraps the whole application."""
 
-    def __init__(self, app: ASGIApp, *, body_limit: int, unlimited: frozenset[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, body_limit: int, unlimited: frozenset[str], trail: Trail, metrics: Metrics
+    ) -> None:
         self._app, self._limit, self._unlimited = app, body_limit, unlimited
+        self._trail, self._metrics = trail, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,30 +63,38 @@ class Guard:
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.match(given) else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        started = False
+        clock = time.perf_counter()
+        status = 0
 
         async def strict_send(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 out = MutableHeaders(scope=message)
                 out["X-Request-Id"] = request_id
                 for name, value in STRICT_HEADERS.items():
                     out.setdefault(name, value)
+                if scope["scheme"] == "https":
+                    out.setdefault("Strict-Transport-Security", "max-age=31536000")
             await send(message)
 
         limited = receive if scope["path"] in self._unlimited else self._limited(headers, receive)
         try:
             await self._app(scope, limited, strict_send)
-        except ProblemError as error:
-            if started:
-                raise
-            await send_problem(strict_send, error.problem, error.headers)
         except Exception as error:
+            await self._ended(error, scope, strict_send, started=status != 0)
+        seconds = time.perf_counter() - clock
+        self._metrics.request(method_of(scope), route_of(scope), status, seconds)
+        self._trail.request(scope, status, seconds)
+
+    async def _ended(self, error: Exception, scope: Scope, send: Send, *, started: bool) -> None:
+        """Answer for what failed below. An answer that has begun can only be broken off, which its reader notices."""
+        known = error if isinstance(error, ProblemError) else None
+        if known is None:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             scope["state"]["fault"] = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
-            if not started:
-                await send_problem(strict_send, problem("internal"))
+        if not started:
+            await send_problem(send, known.problem if known else problem("internal"), known.headers if known else None)
 
     def _limited(self, headers: Headers, receive: Receive) -> Receive:
         seen = 0

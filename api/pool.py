@@ -17,9 +17,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
+from analyzer.errors import ChartgapError
 from api.jobs import Answer, Job
 from api.problems import ProblemError
-from api.worker import READY, run
+from api.worker import FAILED, READY, run
 
 _TRIES = 2
 _LONGEST_START = 180.0
@@ -29,8 +30,8 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["api.answers"])
 
 
-class WorkerStartError(Exception):
-    """A worker ended before it was ready."""
+class WorkerStartError(ChartgapError):
+    """A worker that did not get ready, and why."""
 
 
 class _Worker:
@@ -53,13 +54,17 @@ class _Worker:
         self._process.start()
         theirs.close()
         self._pipe = ours
+        reason = "a worker ended before it was ready"
         try:
-            if ours.poll(_LONGEST_START) and ours.recv_bytes() == READY:
+            said = ours.recv_bytes() if ours.poll(_LONGEST_START) else b""
+            if said == READY:
                 return
+            if said.startswith(FAILED):
+                reason = said.removeprefix(FAILED).decode()
         except (EOFError, OSError):
             pass
         self.end()
-        raise WorkerStartError("a worker ended before it was ready")
+        raise WorkerStartError(reason)
 
     def ask(self, job: Job, seconds: float) -> Answer:
         """The process's answer. Raises TimeoutError, or EOFError or OSError when it died; it is to be replaced then."""
@@ -120,6 +125,11 @@ class WorkerPool:
             if self._starting is None:
                 self._starting = [self._threads.submit(self._warm, worker) for worker in self._workers]
             return self._starting
+
+    def wait_until_warm(self) -> None:
+        """Start the workers and block until they are warm. Raises WorkerStartError."""
+        for starting in self.start():
+            starting.result()
 
     async def run(self, job: Job, *, patient: bool = False) -> Answer:
         """The answer to a job. Raises ProblemError `busy`, `timeout`, `worker-died` or `not-ready`.

@@ -1,4 +1,4 @@
-"""How the service runs. Every value can come from the environment as CHARTGAP_<NAME>, for containers."""
+"""How the service runs. Every value can come from the environment as CHARTGAP_<NAME>; lists have commas."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class Settings:
     """Seconds and bytes where nothing else is said.
 
     `workers` 0 means one for each core the process may use. `queue` is how many requests may wait beside those worked
-    on. `open_to_network` lets a service without keys answer callers on other machines.
+    on. `open_to_network` lets a service without keys answer callers on other machines. `per_minute` is the rate of a
+    caller whose key names none. `origins` are web pages elsewhere that may call, by their addresses.
     """
 
     code: str | None = None
@@ -28,7 +29,12 @@ class Settings:
     body_limit: int = 4 * _MIB
     line_limit: int = _MIB
     batches: int = 4
+    keys_file: str | None = None
+    issuers_file: str | None = None
     open_to_network: bool = False
+    per_minute: int = 6000
+    origins: tuple[str, ...] = ()
+    audit_file: str | None = None
 
     @property
     def worker_count(self) -> int:
@@ -59,4 +65,4 @@ def _value(name: str, text: str, kind: Any) -> Any:
             return number
     except (KeyError, ValueError):
         raise InputError(f"{name}: {kind.__name__} wanted") from None
-    return tuple(text.split(os.pathsep)) if kind == tuple[str, ...] else text
+    return tuple(text.split(",")) if kind == tuple[str, ...] else text

@@ -7,7 +7,9 @@ import signal
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
-READY = b"ready"
+from analyzer.errors import ChartgapError
+
+READY, FAILED = b"ready", b"failed "
 
 
 def run(pipe: Connection, code: str | None, pack_folders: Sequence[str]) -> None:
@@ -16,9 +18,13 @@ def run(pipe: Connection, code: str | None, pack_folders: Sequence[str]) -> None
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from api.answers import Answers
 
-    answers = Answers(code, pack_folders)
-    gc.freeze()
     try:
+        try:
+            answers = Answers(code, pack_folders)
+        except ChartgapError as error:
+            pipe.send_bytes(FAILED + str(error).encode())
+            return
+        gc.freeze()
         pipe.send_bytes(READY)
         while True:
             pipe.send(answers.answer(pipe.recv()))
