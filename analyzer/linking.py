@@ -300,6 +300,7 @@ class Linker:
             if all(m.assertion == "possible" for m in own):
                 score -= 1
             linked.events.append(Event(i, value, own, score))
+        self._one_account(linked, order)
         specific = [e for e in linked.events if e.value != "unspecified"]
         pool = specific or linked.events
         if pool:
@@ -310,6 +311,21 @@ class Linker:
             else:
                 plain = [e for e in linked.events if e.value == "unspecified" and e.score > -1]
                 linked.event = max(plain, key=lambda e: (e.score, -e.segment)) if plain else None
+
+    @staticmethod
+    def _one_account(linked: Linked, order: Sequence[str]) -> None:
+        """A sentence that only says how the patient came down continues the one that says what happened."""
+        segments = linked.reading.segments
+        for e in linked.events:
+            if not all("landing" in m.tags for m in e.mentions):
+                continue
+            block = segments[e.segment].block
+            beside = {
+                o.value
+                for o in linked.events
+                if o is not e and -2 <= o.segment - e.segment <= 1 and segments[o.segment].block == block
+            }
+            e.value = next((v for v in order if v in beside and v != "unspecified"), e.value)
 
     def _second_event(self, linked: Linked) -> None:
         """Another account of how the index injury happened: of another class, as well tied, at another time."""

@@ -291,6 +291,7 @@ def _load(folder: Traversable | Path) -> Pack:
         word_data.get("spellings") or {},
         [*(word_data.get("not_typos") or []), *cue_words],
         matcher.literals | set(cue_words),
+        word_data.get("mended") or [],
     )
     section_data, _, _ = _file(common, "sections.yaml")
     titles = {title: name for name, entry in section_data["titles"].items() for title in entry}

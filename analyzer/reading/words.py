@@ -19,6 +19,7 @@ _TOKEN = re.compile(
     r"|(?P<sym>\S)",
 )
 _SYMBOLS = {"–": "-", "—": "-", "−": "-", "‐": "-", "‑": "-", "’": "'", "“": '"', "”": '"', "•": "*"}
+_SHORTEST_MENDED = 6
 _COUNT = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5"}
 
 
@@ -42,20 +43,23 @@ class Words:
 
 
 class Normalizer:
-    """Turns text into `Words`. Pure and deterministic; misspellings are mended only towards `vocabulary`."""
+    """Turns text into `Words`. Pure and deterministic; misspellings are mended only towards the words in `mended`.
+
+    `known` are words of the rules: they are never taken for a misspelling.
+    """
 
     def __init__(
         self,
         abbreviations: Mapping[str, str],
         spellings: Mapping[str, str],
         not_typos: Iterable[str],
-        vocabulary: Iterable[str] = (),
+        known: Iterable[str] = (),
+        mended: Iterable[str] = (),
     ) -> None:
         self._map: dict[str, tuple[str, ...]] = {k: tuple(v.split()) for k, v in abbreviations.items()}
         self._map.update({k: tuple(v.split()) for k, v in spellings.items()})
-        self._kept = set(not_typos)
-        self._vocabulary = {w for w in vocabulary if len(w) >= 6 and w.isalpha()}
-        self._known = set(vocabulary) | self._kept
+        self._vocabulary = {w for w in mended if len(w) >= _SHORTEST_MENDED and w.isalpha()}
+        self._known = {*known, *not_typos, *self._vocabulary}
         self._deletes: dict[str, list[str]] = {}
         for word in sorted(self._vocabulary):
             for i in range(len(word)):
@@ -64,7 +68,7 @@ class Normalizer:
 
     def _mend(self, word: str) -> tuple[str, ...]:
         """The vocabulary word that is one slip away (a letter left out, added, changed or two swapped), else itself."""
-        if len(word) < 6 or not word.isalpha() or word in self._known:
+        if len(word) < _SHORTEST_MENDED - 1 or not word.isalpha() or word in self._known:
             return (word,)
         cached = self._mended.get(word)
         if cached is not None:
@@ -77,9 +81,9 @@ class Normalizer:
             for other in self._deletes.get(cut, ()):
                 if _one_slip(word, other):
                     found.add(other)
-        # The first letter is rarely wrong; demanding it keeps real words from being mended into ours.
-        # A plural or a singular is no slip.
-        near = sorted(w for w in found if w[0] == word[0] and w != word + "s" and w + "s" != word)
+        # The first letter is rarely wrong; demanding it keeps real words from being mended into ours. The last one
+        # marks number and tense.
+        near = sorted(w for w in found if w[0] == word[0] and w[:-1] not in (word, word[:-1]) and word[:-1] != w)
         result = (near[0],) if near else (word,)
         if len(self._mended) < 20000:
             self._mended[word] = result
