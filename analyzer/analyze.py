@@ -6,21 +6,22 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from analyzer.assessment import Assessment, Judge, Judged
+from analyzer.assessment import Assessment, Judged
 from analyzer.codes import CodeTable, normalise
 from analyzer.errors import CodeError
 from analyzer.judging import Spot
-from analyzer.linking import Linked, Linker
+from analyzer.linking import Linked
+from analyzer.members import Member
 from analyzer.note import Note
 from analyzer.packs import Pack, available_packs, load_pack
 from analyzer.reading.reader import Reading
 from analyzer.report import (
     Alert,
+    CandidateCode,
     Evidence,
     Finding,
     GapReport,
@@ -37,16 +38,6 @@ _QUOTE_LEFT, _QUOTE_RIGHT, _QUOTE_MOST = 4, 6, 20
 _STOPS = {";", "|"}
 
 
-@dataclass
-class _Member:
-    """One pack made ready for one of its codes."""
-
-    pack: Pack
-    code: str
-    linker: Linker
-    judge: Judge
-
-
 class Analyzer:
     """Reports documentation gaps for one code. Build once, use for many notes; keeps no note between calls.
 
@@ -57,7 +48,7 @@ class Analyzer:
     def __init__(self, code: str | None = None, *, pack_folders: Sequence[str | Path] = ()) -> None:
         self._folders = list(pack_folders)
         self._packs: dict[str, Pack] = {}
-        self._members: dict[str, _Member] = {}
+        self._members: dict[str, Member] = {}
         self._infos = available_packs(self._folders)
         self.code = code or self._infos_default()
         self._member(self.code, None)
@@ -65,7 +56,7 @@ class Analyzer:
     def _infos_default(self) -> str:
         return load_pack_cached(self._packs, self._infos[0].id, self._folders).head.default_code
 
-    def _member(self, code: str, service: date | None) -> _Member:
+    def _member(self, code: str, service: date | None) -> Member:
         known = self._members.get(code)
         if known is not None:
             return known
@@ -78,14 +69,12 @@ class Analyzer:
         for info in self._infos:
             if name in info.codes:
                 pack = load_pack_cached(self._packs, info.id, self._folders)
-                spec = pack.head.codes[name]
-                linker = Linker(pack.head.linking, pack.dates, spec.target, spec.neighbours)
-                member = _Member(pack, name, linker, Judge(pack.judging, pack.dates))
+                member = Member.of(pack, name)
                 self._members[code] = self._members[name] = member
                 return member
         raise CodeError(f"{name}: no pack covers this code; `chartgap packs list` shows those that are covered")
 
-    def _for_note(self, note: Note) -> _Member:
+    def _for_note(self, note: Note) -> Member:
         """The note's own code decides; a reportable one without a pack leaves the analyzer's code, with a warning."""
         if note.code is None:
             return self._member(self.code, note.date_of_service)
@@ -103,14 +92,13 @@ class Analyzer:
         """The gap report of one note. Raises CodeError for the note's own code."""
         member = self._for_note(note)
         reading = member.pack.reader.read(note.text)
-        linked = member.linker.link(reading, note.date_of_service, member.pack.age_of(note.text))
         about = {
             "setting": note.setting,
             "author_role": note.author_role,
             "note_type": note.note_type,
             "code": normalise(note.code) if note.code else None,
         }
-        assessment = member.judge.assess(linked, note.date_of_service, about)
+        linked, assessment = member.assess(reading, note.date_of_service, about)
         return _Builder(member, note, linked, assessment).report()
 
     def reports(self, notes: Iterable[Note]) -> Iterator[GapReport]:
@@ -161,7 +149,7 @@ def _period(earliest: date | None, latest: date | None) -> str | None:
 class _Builder:
     """Turns one assessment into the report's shapes."""
 
-    def __init__(self, member: _Member, note: Note, linked: Linked, assessment: Assessment) -> None:
+    def __init__(self, member: Member, note: Note, linked: Linked, assessment: Assessment) -> None:
         self._member, self._note, self._linked, self._assessment = member, note, linked, assessment
         self._reading: Reading = linked.reading
 
@@ -219,7 +207,7 @@ class _Builder:
             review_flags=[
                 ReviewFlag(id=f.id, message=f.message, evidence=self._evidence(f.spots[:3])) for f in judged.flags
             ],
-            candidate_codes=[],
+            candidate_codes=self._candidates(table),
             queries=member.pack.queries.combine(
                 queries, requirements, {note.note_id: note.text}, {note.note_id: note.date_of_service}
             )
@@ -255,6 +243,21 @@ class _Builder:
             query=query,
             sources=r.sources,
         )
+
+    def _candidates(self, table: CodeTable) -> list[CandidateCode]:
+        judged = self._assessment
+        return [
+            CandidateCode(
+                code=c.code,
+                sequence=number,
+                pair_id=c.pair,
+                relation=c.relation,
+                rule=c.rule,
+                reason=c.reason,
+                evidence=self._evidence(c.spots[:3]),
+            )
+            for number, c in enumerate(self._member.candidates.suggest(judged.facts, judged.env, table), 1)
+        ]
 
     def _evidence(self, spots: Sequence[Spot], sides: dict[int, str] | None = None) -> list[Evidence]:
         out: list[Evidence] = []

@@ -1,7 +1,7 @@
 """Packs: folders of data that know one code family. Loading checks them and refuses a broken one.
 
 A pack is `pack.yaml` beside `macros.yaml`, `vocabulary/*.yaml`, `facts.yaml`, `requirements.yaml`, `alerts.yaml`,
-`flags.yaml` and `queries.yaml`. What packs share (words, assertion cues, section titles, dates) lives in
+`flags.yaml` and `queries.yaml`; `candidate_codes.yaml` may be left out. What packs share (words, assertion cues, section titles, dates) lives in
 `patterns/common`. Packs of a hospital's own may lie in any folder.
 """
 
@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from analyzer.candidates import CandidateFile
 from analyzer.dates import DateReader
 from analyzer.errors import PackError
 from analyzer.queries import QueryBook
@@ -103,10 +104,14 @@ class Cue(_Strict):
 
 
 class CodeSpec(_Strict):
-    """One code of the family: which region values are its own, which neighbours."""
+    """One code of the family: which region values are its own, which neighbours.
+
+    `words` stand in for `{name}` in the texts of the pack's rules.
+    """
 
     target: list[str]
     neighbours: list[str] = Field(default_factory=list)
+    words: dict[str, str] = Field(default_factory=dict)
 
 
 class PackHead(_Strict):
@@ -151,6 +156,8 @@ class Pack:
     dates: DateReader
     queries: QueryBook
     judging: dict[str, Any]
+    candidates: CandidateFile | None
+    candidate_lines: tuple[str, Lines]
     section_titles: dict[str, str]
     age_patterns: list[re.Pattern[str]]
 
@@ -330,6 +337,15 @@ def _load(folder: Traversable | Path) -> Pack:
             if name in judging["facts"]["facts"]:
                 raise PackError(shown, line_of(lines, ("facts", name)), f"facts.{name}", "is defined already")
             judging["facts"]["facts"][name] = spec
+    candidates: CandidateFile | None = None
+    shown, lines = f"{folder.name}/candidate_codes.yaml", {}
+    if (folder / "candidate_codes.yaml").is_file():
+        content, shown, lines = _file(folder, "candidate_codes.yaml")
+        candidates = _validated(CandidateFile, content, shown, lines)
+        for name, spec in candidates.facts.items():
+            if name in judging["facts"]["facts"]:
+                raise PackError(shown, line_of(lines, ("facts", name)), f"facts.{name}", "is defined already")
+            judging["facts"]["facts"][name] = spec
     digest = hashlib.sha256()
     for place in (common, folder):
         for path in _all_files(place):
@@ -346,6 +362,8 @@ def _load(folder: Traversable | Path) -> Pack:
         dates=DateReader.from_yaml(common / "dates.yaml"),
         queries=QueryBook.from_pack_files(folder / "queries.yaml"),
         judging=judging,
+        candidates=candidates,
+        candidate_lines=(shown, lines),
         section_titles=titles,
         age_patterns=[re.compile(p, re.I) for p in section_data["age"]],
     )
