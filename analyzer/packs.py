@@ -322,9 +322,11 @@ def _load(folder: Traversable | Path) -> Pack:
             no=frozenset(section_data["no_words"]),
         )
     )
-    reader = Reader(
-        normalizer, layout, matcher, conditions, Assertions([c.model_dump() for c in cues]), section_data["assertion"]
-    )
+    try:
+        assertions = Assertions([c.model_dump() for c in cues])
+    except ValueError as error:
+        raise PackError(cue_shown, line_of(cue_lines, ("cues",)), "cues", str(error)) from None
+    reader = Reader(normalizer, layout, matcher, conditions, assertions, section_data["assertion"])
     judging: dict[str, Any] = {}
     for name in ("facts", "requirements", "alerts", "flags"):
         content, shown, lines = _file(folder, f"{name}.yaml")
