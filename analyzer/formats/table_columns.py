@@ -55,6 +55,23 @@ _DELIMITERS = ",\t|;"
 _MOST_NAMES = 40
 
 
+def given_columns(mappings: Sequence[str]) -> dict[str, str]:
+    """Columns by field out of `FIELD=COLUMN,...` as a user writes it; a column's name may hold commas.
+
+    Raises InputError for a field that a note does not have, or one that is given twice.
+    """
+    given: dict[str, str] = {}
+    for mapping in mappings:
+        for part in re.split(r",(?=\s*\w+\s*=)", mapping):
+            field, found, column = (piece.strip() for piece in part.partition("="))
+            if not found or not column or field not in FIELDS:
+                raise InputError(f"--map {part.strip()}: write FIELD=COLUMN; fields are {', '.join(FIELDS)}")
+            if field in given:
+                raise InputError(f"--map {field}: is given twice")
+            given[field] = column
+    return given
+
+
 def columns_of(header: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
     """The column for each field: the one that `given` names, else one with a usual name; `note_id` and `text` at least.
 
