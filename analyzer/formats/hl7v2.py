@@ -220,14 +220,14 @@ def _parsed(lines: Sequence[bytes], encoding: str | None) -> tuple[list[_Segment
             raise
         text, used = decode(raw)
     starts = re.compile(r"[A-Z][A-Z0-9]{2}(?:" + re.escape(marks.fields) + r"|\Z)")
-    segments: list[_Segment] = []
+    whole: list[str] = []
     for line in text.split("\r"):
-        if starts.match(line):
-            fields = line.split(marks.fields)
-            segments.append(_Segment(fields[0], fields))
-        elif segments:
+        if starts.match(line) or not whole:
+            whole.append(line)
+        else:
             # A line break inside a field, sent as it is.
-            segments[-1].fields[-1] += "\n" + line
+            whole[-1] += "\n" + line
+    segments = [_Segment(line[:3], line.split(marks.fields)) for line in whole]
     return segments, marks, used
 
 
@@ -367,10 +367,13 @@ def _text(results: Sequence[_Segment], marks: _Marks, used: str) -> tuple[str, t
         if kind in ("ED", "RP"):
             attached.append(segment)
             continue
-        found = _repetitions(segment.get(5), marks, used) if kind in _TEXT_TYPES else _coded(segment, marks)
+        if kind not in _TEXT_TYPES:
+            lines.extend(_coded(segment, marks))
+            continue
+        found = _repetitions(segment.get(5), marks, used)
         if len(titles) > 1 and (named := _title(segment, marks)) != title:
             title = named
-            if named and not (found and found[0].casefold().startswith(named.casefold())):
+            if named and not found[0].casefold().startswith(named.casefold()):
                 lines.append(f"{named}:")
         lines.extend(found)
     text = "\n".join(lines)
