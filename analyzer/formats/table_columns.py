@@ -103,13 +103,15 @@ def delimiter_of(header: str) -> str:
 
 
 def is_note_header(text: str) -> bool:
-    """Whether a text's first line is plainly the header of a table of notes."""
-    line = text.lstrip("\ufeff").partition("\n")[0].strip()
+    """Whether a text's first line is plainly the header of a table of notes, and rows follow."""
+    line, _, rows = text.lstrip("\ufeff").partition("\n")
+    line = line.strip()
     names = [name.strip(' "') for name in line.split(delimiter_of(line))]
     plain = {_plain(name) for name in names}
     sure = (_USUAL_NAMES["note_id"][:-1], _USUAL_NAMES["text"])
     return (
-        len(names) >= 2
+        bool(rows.strip())
+        and len(names) >= 2
         and all(_NAME_LIKE.fullmatch(name) for name in names)
         and all(any(_plain(usual) in plain for usual in usuals) for usuals in sure)
     )
