@@ -156,6 +156,26 @@ def test_a_file_of_gigabytes_is_read_as_it_comes(suffix: str, header: bytes, row
     assert endless.tell() < 500 * len(row) + (1 << 19)
 
 
+def test_a_long_array_is_parsed_item_by_item(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analyzer.formats.json_notes._LONG", 64)
+    notes = [{"note_id": str(n), "text": "é,] [" * (n % 40)} for n in range(300)]
+    array = json.dumps([*notes[:100], 7, *notes[100:]], ensure_ascii=False, indent=1)
+    for raw in (array.encode(), array.encode("utf-8-sig"), array.encode("utf-16")):
+        records = read(raw, "x.json")
+        assert [r.note and r.note.text for r in records] == [n["text"] for n in notes[:100]] + [None] + [
+            n["text"] for n in notes[100:]
+        ]
+        assert records[100].reason == "a note is a JSON object"
+    for broken, reason in (
+        (array[:-9], "not valid JSON (item 301 of the array); what follows was not read"),
+        (array.replace('"text"', "text", 1), "not valid JSON (item 1 of the array); what follows was not read"),
+        (array + "x", "not valid JSON: something follows the array"),
+        ("[" * 100_000, "not valid JSON (item 1 of the array); what follows was not read"),
+    ):
+        assert read(broken, "x.json")[-1].reason == reason
+    assert "is not UTF-8 text" in str(read(array.encode("latin-1"), "x.json")[-1].reason)
+
+
 # Inputs
 
 
