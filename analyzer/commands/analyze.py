@@ -16,6 +16,7 @@ from analyzer.commands.options import (
     CodeOption,
     DateOption,
     EncodingOption,
+    MapOption,
     PackFolderOption,
     SettingOption,
     analyzer_for,
@@ -45,7 +46,9 @@ class FailOn(StrEnum):
 
 
 def analyze(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Text, .json or .jsonl notes; - for stdin.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Notes in any format that is read; - for stdin.")
+    ],
     form: Annotated[Format, typer.Option("--format", help="json: one object, or JSON lines for several notes.")] = (
         Format.TEXT
     ),
@@ -58,11 +61,12 @@ def analyze(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
     queries: Annotated[bool, typer.Option("--queries", help="Show the combined queries as well (text).")] = False,
     encoding: EncodingOption = None,
+    columns: MapOption = None,
     pack_folder: PackFolderOption = None,
 ) -> None:
     """Report on one or a few notes."""
     defaults = note_defaults(date_of_service, setting)
-    records = readable_records(files, defaults, encoding)
+    records = readable_records(files, defaults, encoding, columns or ())
     analyzer = analyzer_for(code, pack_folder or ())
     reports = [report_of_record(record, analyzer) for record in records]
     if form is Format.JSON:
