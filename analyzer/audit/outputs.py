@@ -17,16 +17,16 @@ from typing import IO, Any, Final
 
 from analyzer.audit.grouping import sorted_outside_memory
 from analyzer.audit.tables import write_gaps, write_summary
-from analyzer.audit.tasks import FAILURE, GAPS, NOTE, REPORT, SUMMARY, TRAILER, Key, Tally
+from analyzer.audit.tasks import FAILURE_LINE, GAPS_LINE, NOTE_LINE, REPORT_LINE, SUMMARY_LINE, TRAILER, Key, Tally
 from analyzer.audit.workers import shard_path
 from analyzer.errors import InputError
 
-REPORTS_FILE: Final = "reports.jsonl"
-FAILURES_FILE: Final = "failures.jsonl"
-NOTES_FILE: Final = "notes.jsonl"
-SUMMARY_FILE: Final = "summary.csv"
-GAPS_FILE: Final = "gaps.parquet"
-RUN_FILE: Final = "run.json"
+REPORTS: Final = "reports.jsonl"
+FAILURES: Final = "failures.jsonl"
+NOTES: Final = "notes.jsonl"
+SUMMARY: Final = "summary.csv"
+GAPS: Final = "gaps.parquet"
+RUN: Final = "run.json"
 
 _NOTE_ID = 2
 """Place of the note's id in a summary row."""
@@ -38,26 +38,26 @@ def write_outputs(folder: Path, shards: Path, keys: Iterable[Key], *, without_te
     Raises InputError for a shard that is missing or damaged, which is then removed so that a resumed run redoes it.
     """
     tally = Tally()
-    rows = {SUMMARY: folder / "summary.rows", GAPS: folder / "gaps.rows"}
-    paths = {REPORT: folder / REPORTS_FILE, FAILURE: folder / FAILURES_FILE, **rows}
+    rows = {SUMMARY_LINE: folder / "summary.rows", GAPS_LINE: folder / "gaps.rows"}
+    paths = {REPORT_LINE: folder / REPORTS, FAILURE_LINE: folder / FAILURES, **rows}
     if not without_text:
-        paths[NOTE] = folder / NOTES_FILE
+        paths[NOTE_LINE] = folder / NOTES
     with ExitStack() as stack:
         handles: dict[int, IO[bytes]] = {}
         for kind, path in paths.items():
             handles[ord(kind)] = stack.enter_context(path.open("wb"))
         for key in keys:
             tally.add(_share_out(shard_path(shards, key), handles))
-    with (folder / SUMMARY_FILE).open("w", encoding="utf-8", newline="") as handle:
-        write_summary(_rows(rows[SUMMARY]), tally.requirements, handle)
-    ids = ((hashlib.blake2b(row[_NOTE_ID].encode(), digest_size=16).digest(),) for row in _rows(rows[SUMMARY]))
+    with (folder / SUMMARY).open("w", encoding="utf-8", newline="") as handle:
+        write_summary(_rows(rows[SUMMARY_LINE]), tally.requirements, handle)
+    ids = ((hashlib.blake2b(row[_NOTE_ID].encode(), digest_size=16).digest(),) for row in _rows(rows[SUMMARY_LINE]))
     again = _repeated(sorted_outside_memory(ids, folder))
     if again:
         tally.warnings["note_id used more than once"] = again
     if can_write_parquet():
-        write_gaps(_rows(rows[GAPS]), folder / GAPS_FILE)
+        write_gaps(_rows(rows[GAPS_LINE]), folder / GAPS)
     else:
-        tally.warnings[f"{GAPS_FILE} is not written: it needs pyarrow (chartgap[parquet])"] = 1
+        tally.warnings[f"{GAPS} is not written: it needs pyarrow (chartgap[parquet])"] = 1
     for path in rows.values():
         path.unlink()
     return tally
@@ -106,13 +106,13 @@ def _repeated(ids: Iterable[tuple[Any, ...]]) -> int:
 
 def write_run(folder: Path, run: dict[str, Any]) -> None:
     """Write `run.json`."""
-    (folder / RUN_FILE).write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / RUN).write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
     """What the complete audit in a folder says of itself; None where there is none."""
     try:
-        run: dict[str, Any] = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        run: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
     return run
@@ -120,15 +120,15 @@ def read_run(folder: Path) -> dict[str, Any] | None:
 
 def publish(staging: Path, output: Path, earlier: Sequence[str]) -> None:
     """Move everything from `staging` into `output` and remove what of `earlier` (output names) is not in it."""
-    names = sorted(child.name for child in staging.iterdir() if child.name != RUN_FILE)
-    for name in (*names, RUN_FILE):
+    names = sorted(child.name for child in staging.iterdir() if child.name != RUN)
+    for name in (*names, RUN):
         _to_disk(staging / name)
     # From here to the last rename the folder holds no run.json, so a mix of two runs never looks complete.
-    (output / RUN_FILE).unlink(missing_ok=True)
+    (output / RUN).unlink(missing_ok=True)
     for name in earlier:
         if name not in names and Path(name).name == name:
             _remove(output / name)
-    for name in (*names, RUN_FILE):
+    for name in (*names, RUN):
         if (staging / name).is_dir():
             _remove(output / name)
         os.replace(staging / name, output / name)

@@ -21,11 +21,11 @@ from typing import Any, Final, Protocol
 
 from analyzer.audit.grouping import grouped
 from analyzer.audit.outputs import (
-    FAILURES_FILE,
-    GAPS_FILE,
-    NOTES_FILE,
-    REPORTS_FILE,
-    SUMMARY_FILE,
+    FAILURES,
+    GAPS,
+    NOTES,
+    REPORTS,
+    SUMMARY,
     publish,
     read_run,
     write_outputs,
@@ -53,7 +53,7 @@ from analyzer.formats import InputFile, file_sha256
 from analyzer.note import Note
 from analyzer.version import VERSION
 
-_OUTPUTS: Final = (REPORTS_FILE, FAILURES_FILE, NOTES_FILE, SUMMARY_FILE, GAPS_FILE)
+_OUTPUTS: Final = (REPORTS, FAILURES, NOTES, SUMMARY, GAPS)
 _KEPT = "what is done is kept: run it again with --resume"
 
 

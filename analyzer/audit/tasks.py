@@ -32,7 +32,7 @@ WHOLE_FILE_BYTES: Final = 64 * 1024
 _SLOW_TO_READ: Final = frozenset({".pdf", ".docx", ".rtf"})
 """Documents of one note each whose reading is real work, so it is the workers' whatever their size."""
 
-REPORT, NOTE, FAILURE, SUMMARY, GAPS, TRAILER = "R", "N", "F", "S", "G", "T"
+REPORT_LINE, NOTE_LINE, FAILURE_LINE, SUMMARY_LINE, GAPS_LINE, TRAILER = "R", "N", "F", "S", "G", "T"
 
 DEATHS_ALLOWED: Final = 3
 """Workers that may die on one record before it is given up. More than one: a process can die for another reason."""
@@ -348,7 +348,7 @@ def _unit_lines(unit: Unit, given_up: str | None, judge: Judge, options: WorkOpt
     if report is None:
         for item in unit.items:
             tally.failures += 1
-            yield FAILURE + _failure_line(item.record, item.record.reason or reason)
+            yield FAILURE_LINE + _failure_line(item.record, item.record.reason or reason)
         return
     if options.by is not None and unit.case_id is None:
         tally.warnings[f"no {options.by}: judged alone"] += 1
@@ -359,10 +359,10 @@ def _unit_lines(unit: Unit, given_up: str | None, judge: Judge, options: WorkOpt
         report = report_without_text(report)
     else:
         for note in notes:
-            yield NOTE + note.model_dump_json()
-    yield REPORT + report.to_json()
-    yield SUMMARY + dump(summary_rows(report, records))
-    yield GAPS + dump(gap_rows(report))
+            yield NOTE_LINE + note.model_dump_json()
+    yield REPORT_LINE + report.to_json()
+    yield SUMMARY_LINE + dump(summary_rows(report, records))
+    yield GAPS_LINE + dump(gap_rows(report))
 
 
 def _report(unit: Unit, judge: Judge) -> GapReport:
