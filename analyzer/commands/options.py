@@ -98,7 +98,7 @@ def warn(text: str) -> None:
 
 
 def report_of_record(record: Record, analyzer: Analyzer) -> GapReport:
-    from analyzer.audit.run import failure_reason, report_on
+    from analyzer.audit.tasks import failure_reason, report_on
 
     try:
         return report_on(record, analyzer.report)
