@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.assessment import Assessment, Judge, Judged
+from analyzer.case import Document, case_code, case_sha256, concluding, document_at, merge, notes_in_order
 from analyzer.codes import CodeTable, normalise
 from analyzer.errors import CodeError
 from analyzer.judging import Spot
@@ -21,6 +22,7 @@ from analyzer.packs import Pack, available_packs, load_pack
 from analyzer.reading.reader import Reading
 from analyzer.report import (
     Alert,
+    Elsewhere,
     Evidence,
     Finding,
     GapReport,
@@ -35,6 +37,7 @@ from analyzer.version import VERSION
 
 _QUOTE_LEFT, _QUOTE_RIGHT, _QUOTE_MOST = 4, 6, 20
 _STOPS = {";", "|"}
+_ANSWERS = 3
 
 
 @dataclass
@@ -104,14 +107,74 @@ class Analyzer:
         member = self._for_note(note)
         reading = member.pack.reader.read(note.text)
         linked = member.linker.link(reading, note.date_of_service, member.pack.age_of(note.text))
-        about = {
-            "setting": note.setting,
-            "author_role": note.author_role,
-            "note_type": note.note_type,
-            "code": normalise(note.code) if note.code else None,
+        assessment = member.judge.assess(linked, note.date_of_service, _about(note))
+        return _Builder(member, note, [Document(note, reading, True)], linked, assessment).report()
+
+    def case(
+        self,
+        notes: Sequence[Note],
+        context: Sequence[Note] = (),
+        *,
+        case_id: str | None = None,
+        code: str | None = None,
+    ) -> GapReport:
+        """The gap report of the notes of one encounter, judged together; docs/cases.md has the rules.
+
+        The order of `notes` does not matter. `context` (earlier notes, a referral, a transcript) never changes a
+        status or the verdict: a gap that it answers says where, in `answered_elsewhere`. `case_id` is by default the
+        encounter's id, else the notes' ids joined by "+". The code is the notes' own, else `code`, else the analyzer's.
+        Raises InputError for no notes, for notes of different patients or encounters and for one id with two texts;
+        CodeError as `report` does.
+        """
+        kept, about, warnings = notes_in_order(notes, context)
+        carried, disagreeing = case_code(kept)
+        service = max((n.date_of_service for n in kept if n.date_of_service is not None), default=None)
+        member = self._for_note(kept[-1].model_copy(update={"code": carried or code, "date_of_service": service}))
+        pack = member.pack
+        documents = [Document(n, pack.reader.read(n.text), pack.authors.accountable(n)) for n in kept]
+        whole = concluding(documents).note.model_copy(
+            update={
+                "code": carried or code,
+                "date_of_service": service,
+                "setting": next((n.setting for n in kept if n.setting == "inpatient"), kept[-1].setting),
+                "complete": all(n.complete for n in kept),
+            }
+        )
+        ages = [pack.age_of(n.text) for n in kept]
+        linked = member.linker.link(merge(documents, pack.authors, ages), service, ages[0])
+        assessment = member.judge.assess(linked, service, _about(whole))
+        report = _Builder(member, whole, documents, linked, assessment).report()
+        answers = [self._answers(member, note) for note in about]
+        requirements = [
+            r if r.status == "documented" else r.model_copy(update={"answered_elsewhere": _newest(r.id, answers)})
+            for r in report.requirements
+        ]
+        encounter = next((n.encounter_id for n in kept if n.encounter_id is not None), None)
+        return report.model_copy(
+            update={
+                "requirements": requirements,
+                "case_id": case_id or encounter or "+".join(n.note_id for n in kept),
+                "warnings": [*warnings, *disagreeing, *report.warnings],
+            }
+        )
+
+    @staticmethod
+    def _answers(member: _Member, note: Note) -> dict[str, Elsewhere]:
+        """What another note documents, judged alone: the place that shows it best, by requirement."""
+        reading = member.pack.reader.read(note.text)
+        linked = member.linker.link(reading, note.date_of_service, member.pack.age_of(note.text))
+        assessment = member.judge.assess(linked, note.date_of_service, _about(note))
+        other = _Builder(member, note, [Document(note, reading, True)], linked, assessment).report()
+        return {
+            r.id: Elsewhere(
+                note_id=note.note_id,
+                author_role=note.author_role,
+                date=note.date_of_service,
+                **r.evidence[0].model_dump(include={"text", "start", "end"}),
+            )
+            for r in other.requirements
+            if r.status == "documented" and r.evidence
         }
-        assessment = member.judge.assess(linked, note.date_of_service, about)
-        return _Builder(member, note, linked, assessment).report()
 
     def reports(self, notes: Iterable[Note]) -> Iterator[GapReport]:
         """Reports in the order of the notes, one note in memory at a time."""
@@ -158,11 +221,28 @@ def _period(earliest: date | None, latest: date | None) -> str | None:
     return earliest.isoformat() if earliest == latest else f"{earliest.isoformat()}/{latest.isoformat()}"
 
 
-class _Builder:
-    """Turns one assessment into the report's shapes."""
+def _newest(requirement: str, answers: Sequence[dict[str, Elsewhere]]) -> list[Elsewhere]:
+    """The first few answers to a requirement; `answers` come newest note first."""
+    return [found[requirement] for found in answers if requirement in found][:_ANSWERS]
 
-    def __init__(self, member: _Member, note: Note, linked: Linked, assessment: Assessment) -> None:
+
+def _about(note: Note) -> dict[str, str | None]:
+    return {
+        "setting": note.setting,
+        "author_role": note.author_role,
+        "note_type": note.note_type,
+        "code": normalise(note.code) if note.code else None,
+    }
+
+
+class _Builder:
+    """Turns one assessment into the report's shapes. `note` heads the report; `documents` are all that were read."""
+
+    def __init__(
+        self, member: _Member, note: Note, documents: Sequence[Document], linked: Linked, assessment: Assessment
+    ) -> None:
         self._member, self._note, self._linked, self._assessment = member, note, linked, assessment
+        self._documents = documents
         self._reading: Reading = linked.reading
 
     def report(self) -> GapReport:
@@ -185,16 +265,18 @@ class _Builder:
             queries = []
             requirements = [r.model_copy(update={"query": None}) for r in requirements]
         warnings = []
-        if note.date_of_service is None:
-            warnings.append("no date of service: relative dates cannot be resolved")
-        elif table.warning:
+        undated = [d.note.note_id for d in self._documents if d.note.date_of_service is None]
+        if undated:
+            which = f"note {', '.join(undated)}: " if len(self._documents) > 1 else ""
+            warnings.append(f"{which}no date of service: relative dates cannot be resolved")
+        if note.date_of_service is not None and table.warning:
             warnings.append(table.warning)
         if note.code is not None and normalise(note.code) != member.code:
             warnings.append(f"no pack covers the note's code {normalise(note.code)}: judged for {member.code}")
         return GapReport(
             note_id=note.note_id,
-            note_ids=[note.note_id],
-            text_sha256=hashlib.sha256(note.text.encode("utf-8", "surrogatepass")).hexdigest(),
+            note_ids=[d.note.note_id for d in self._documents],
+            text_sha256=case_sha256([d.note for d in self._documents]),
             code=member.code,
             code_title=table.lookup(member.code).title,
             date_of_service=note.date_of_service,
@@ -221,7 +303,10 @@ class _Builder:
             ],
             candidate_codes=[],
             queries=member.pack.queries.combine(
-                queries, requirements, {note.note_id: note.text}, {note.note_id: note.date_of_service}
+                queries,
+                requirements,
+                {d.note.note_id: d.note.text for d in self._documents},
+                {d.note.note_id: d.note.date_of_service for d in self._documents},
             )
             if queries
             else [],
@@ -259,26 +344,36 @@ class _Builder:
     def _evidence(self, spots: Sequence[Spot], sides: dict[int, str] | None = None) -> list[Evidence]:
         out: list[Evidence] = []
         for spot in spots:
-            start, end = self._quote(spot)
+            document = document_at(self._documents, spot.start)
+            note = document.note
+            start, end = (offset - document.start for offset in self._quote(spot, document))
             side = (sides or {}).get(spot.start)
-            if any(e.start < end and start < e.end and e.side == side for e in out):
+            if any(e.note_id == note.note_id and e.start < end and start < e.end and e.side == side for e in out):
                 continue
             out.append(
                 Evidence(
-                    note_id=self._note.note_id,
+                    note_id=note.note_id,
                     start=start,
                     end=end,
-                    text=self._note.text[start:end],
-                    section=self._reading.segments[spot.segment].section,
+                    text=note.text[start:end],
+                    section=self._section(spot.segment),
                     assertion=spot.assertion,
-                    author_role=self._note.author_role,
-                    date=self._note.date_of_service,
+                    author_role=note.author_role,
+                    date=note.date_of_service,
                     side=side,
                 )
             )
         return out
 
-    def _quote(self, spot: Spot) -> tuple[int, int]:
+    def _section(self, segment: int) -> str:
+        """The section as the note itself has it."""
+        parts = self._reading.parts
+        if not parts:
+            return self._reading.segments[segment].section
+        number = self._reading.part_of(segment)
+        return self._documents[number].reading.segments[segment - parts[number].first].section
+
+    def _quote(self, spot: Spot, document: Document) -> tuple[int, int]:
         """Widen a mention to a readable quote inside its clause."""
         words = self._reading.words[spot.segment]
         if not words.norm:
@@ -297,7 +392,7 @@ class _Builder:
                 break
             high += 1
         start, end = words.starts[low], words.ends[high - 1]
-        while end > start and self._note.text[end - 1] in ".,:;":
+        while end > start and document.note.text[end - document.start - 1] in ".,:;":
             end -= 1
         return min(start, spot.start), max(end, spot.end)
 
@@ -340,26 +435,29 @@ class _Builder:
         for start, end, element, value, assertion, segment, site, when, cue in sorted(
             rows, key=lambda r: (r[0], r[1], r[2], r[3])
         ):
-            section = self._reading.segments[segment].section
-            text = self._note.text[start:end]
+            document = document_at(self._documents, start)
+            note = document.note
+            begin, stop = start - document.start, end - document.start
+            section = self._section(segment)
+            text = note.text[begin:stop]
             key = (element, value, section, re.sub(r"\s+", " ", text.lower()))
-            seen[key] = seen.get(key, 0) + 1
-            digest = hashlib.sha256(json.dumps([*key, seen[key]]).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+            seen[(note.note_id, *key)] = count = seen.get((note.note_id, *key), 0) + 1
+            digest = hashlib.sha256(json.dumps([*key, count]).encode("utf-8", "surrogatepass")).hexdigest()[:12]
             words = self._reading.words[segment]
             out.append(
                 Finding(
                     id=digest,
-                    note_id=self._note.note_id,
+                    note_id=note.note_id,
                     element=element,
                     value=value,
                     assertion=assertion,
                     section=section,
-                    start=start,
-                    end=end,
+                    start=begin,
+                    end=stop,
                     text=text,
                     site=[s for s in site if s != "elsewhere"],
                     date=when,
-                    cue=self._note.text[words.starts[cue[0]] : words.ends[cue[1] - 1]] if cue else None,
+                    cue=self._reading.text[words.starts[cue[0]] : words.ends[cue[1] - 1]] if cue else None,
                 )
             )
         return out

@@ -193,7 +193,9 @@ class FactBook:
         ages: dict[int, Spot] = {}
         for spot in dated.spots:
             segment = linked.reading.segments[spot.segment]
-            found = self._dates.find(linked.reading.text[segment.start : segment.end], service)
+            parts = linked.reading.parts
+            told = parts[linked.reading.part_of(spot.segment)].service if parts else service
+            found = self._dates.find(linked.reading.text[segment.start : segment.end], told)
             beside = [
                 (max(d.start - (spot.end - segment.start), spot.start - segment.start - d.end), d.start, d.latest)
                 for d in found
@@ -219,6 +221,7 @@ class FactBook:
         tags = set(_listed(spec.get("tags")))
         not_tags = set(_listed(spec.get("not_tags")))
         stale = spec.get("stale", True)
+        unassessed = spec.get("unassessed", False)
         sites = set(_listed(spec.get("site"))) or None
         same = [{s.segment for s in facts[f].spots} for f in _listed(spec.get("same"))]
         not_same = [{s.segment for s in facts[f].spots} for f in _listed(spec.get("not_same"))]
@@ -245,6 +248,8 @@ class FactBook:
             if not_tags & m.tags:
                 continue
             if not stale and segment.stale:
+                continue
+            if unassessed and m.segment not in linked.unassessed:
                 continue
             written = linked.segment_dates.get(m.segment)
             # A sentence that dates itself months back does not speak of now.

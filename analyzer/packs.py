@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from analyzer.authors import Authors
 from analyzer.dates import DateReader
 from analyzer.errors import PackError
 from analyzer.queries import QueryBook
@@ -153,6 +154,7 @@ class Pack:
     judging: dict[str, Any]
     section_titles: dict[str, str]
     age_patterns: list[re.Pattern[str]]
+    authors: Authors
 
     @property
     def shown_elements(self) -> dict[str, frozenset[str]]:
@@ -348,6 +350,7 @@ def _load(folder: Traversable | Path) -> Pack:
         judging=judging,
         section_titles=titles,
         age_patterns=[re.compile(p, re.I) for p in section_data["age"]],
+        authors=Authors(common / "authors.yaml"),
     )
 
 

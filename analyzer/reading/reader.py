@@ -7,8 +7,10 @@ the sentences that hold a mention. What a mention belongs to (site, event, date)
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date as Day
 from typing import Any
 
 from analyzer.reading.assertion import Assertions
@@ -40,16 +42,35 @@ class Mention:
     speaker: str = "author"
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One note's share of a reading of several notes: its segments, and what is known of the note."""
+
+    first: int
+    last: int
+    service: Day | None
+    age: int | None
+    accountable: bool
+
+
 @dataclass(slots=True)
 class Reading:
-    """A read note: segments, their words (None where no rule can touch them) and all mentions in text order."""
+    """A read note: segments, their words (None where no rule can touch them) and all mentions in text order.
+
+    `parts` is empty for one note; for several notes read together it has one entry a note.
+    """
 
     text: str
     segments: list[Segment]
     words: list[Words]
     mentions: list[Mention] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
 
     _spans: dict[int, tuple[int, int]] | None = None
+
+    def part_of(self, segment: int) -> int:
+        """The number of the note that a segment belongs to, counted from 0."""
+        return max(0, bisect_right([p.first for p in self.parts], segment) - 1)
 
     def mentions_at(self, segment: int) -> list[Mention]:
         """Mentions of one segment; they stand together in `mentions`."""
