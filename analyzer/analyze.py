@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from analyzer.apart import find_apart
 from analyzer.assessment import Assessment, Judge, Judged
-from analyzer.case import Document, case_code, case_sha256, concluding, document_at, merge, notes_in_order
+from analyzer.case import Document, case_code, case_sha256, concluding, document_at, merge, moved, notes_in_order
 from analyzer.codes import CodeTable, normalise
+from analyzer.elsewhere import answers
 from analyzer.errors import CodeError
 from analyzer.judging import Spot
 from analyzer.linking import Linked, Linker
 from analyzer.note import Note
 from analyzer.packs import Pack, available_packs, load_pack
-from analyzer.reading.reader import Reading
+from analyzer.reading.reader import Mention, Reading
 from analyzer.report import (
     Alert,
     Elsewhere,
@@ -34,10 +37,10 @@ from analyzer.report import (
     VerdictBecause,
 )
 from analyzer.version import VERSION
+from analyzer.weighing import weigh
 
 _QUOTE_LEFT, _QUOTE_RIGHT, _QUOTE_MOST = 4, 6, 20
 _STOPS = {";", "|"}
-_ANSWERS = 3
 
 
 @dataclass
@@ -48,6 +51,32 @@ class _Member:
     code: str
     linker: Linker
     judge: Judge
+
+    def document(self, note: Note, *, draft: bool = False) -> Document:
+        """A note of a case, read."""
+        authors = self.pack.authors
+        text = authors.transcript.spoken(note.text) if authors.transcript.holds(note) else note.text
+        kind = authors.kind_of(note)
+        return Document(
+            note,
+            self.pack.reader.read(text),
+            age=self.pack.age_of(note.text),
+            accountable=kind is None,
+            draft=draft,
+            read_as=kind.read_as if kind is not None else {},
+        )
+
+    def alone(self, document: Document) -> tuple[Linked, Assessment]:
+        """A note of a case judged by itself."""
+        note = document.note
+        linked = self.linker.link(document.copy_of_reading(), note.date_of_service, document.age)
+        return linked, self.judge.assess(linked, note.date_of_service, _about(note))
+
+    def together(self, documents: Sequence[Document], whole: Note) -> tuple[Linked, Assessment]:
+        """The notes of a case judged as one. `whole` carries what is known of all of them."""
+        linked = self.linker.link(merge(documents), whole.date_of_service, documents[0].age)
+        find_apart(linked, self.pack.cases.same_event, self.pack.cases.vague)
+        return linked, self.judge.assess(linked, whole.date_of_service, _about(whole))
 
 
 class Analyzer:
@@ -108,7 +137,7 @@ class Analyzer:
         reading = member.pack.reader.read(note.text)
         linked = member.linker.link(reading, note.date_of_service, member.pack.age_of(note.text))
         assessment = member.judge.assess(linked, note.date_of_service, _about(note))
-        return _Builder(member, note, [Document(note, reading, True)], linked, assessment).report()
+        return _Builder(member, note, [Document(note, reading)], linked, assessment).report()
 
     def case(
         self,
@@ -130,51 +159,31 @@ class Analyzer:
         carried, disagreeing = case_code(kept)
         service = max((n.date_of_service for n in kept if n.date_of_service is not None), default=None)
         member = self._for_note(kept[-1].model_copy(update={"code": carried or code, "date_of_service": service}))
-        pack = member.pack
-        documents = [Document(n, pack.reader.read(n.text), pack.authors.accountable(n)) for n in kept]
-        whole = concluding(documents).note.model_copy(
+        drafts = member.pack.authors.drafts(kept)
+        documents = [member.document(n, draft=draft) for n, draft in zip(kept, drafts, strict=True)]
+        last = concluding(documents).note
+        whole = last.model_copy(
             update={
                 "code": carried or code,
                 "date_of_service": service,
-                "setting": next((n.setting for n in kept if n.setting == "inpatient"), kept[-1].setting),
+                "setting": next((n.setting for n in kept if n.setting == "inpatient"), last.setting),
                 "complete": all(n.complete for n in kept),
             }
         )
-        ages = [pack.age_of(n.text) for n in kept]
-        linked = member.linker.link(merge(documents, pack.authors, ages), service, ages[0])
-        assessment = member.judge.assess(linked, service, _about(whole))
-        report = _Builder(member, whole, documents, linked, assessment).report()
-        answers = [self._answers(member, note) for note in about]
-        requirements = [
-            r if r.status == "documented" else r.model_copy(update={"answered_elsewhere": _newest(r.id, answers)})
-            for r in report.requirements
-        ]
+        if len(documents) > 1:
+            weigh(documents, member.pack.cases, member.pack.authors, member.pack.dates, member.alone)
+        linked, assessment = member.together(documents, whole)
+        told = _Elsewhere(member, whole, documents, [member.document(n) for n in about])
+        told.lift(assessment, linked)
+        gaps = [r.id for r in assessment.requirements if r.status != "documented"]
+        report = _Builder(member, whole, documents, linked, assessment, told.answers(gaps), about).report()
         encounter = next((n.encounter_id for n in kept if n.encounter_id is not None), None)
         return report.model_copy(
             update={
-                "requirements": requirements,
                 "case_id": case_id or encounter or "+".join(n.note_id for n in kept),
                 "warnings": [*warnings, *disagreeing, *report.warnings],
             }
         )
-
-    @staticmethod
-    def _answers(member: _Member, note: Note) -> dict[str, Elsewhere]:
-        """What another note documents, judged alone: the place that shows it best, by requirement."""
-        reading = member.pack.reader.read(note.text)
-        linked = member.linker.link(reading, note.date_of_service, member.pack.age_of(note.text))
-        assessment = member.judge.assess(linked, note.date_of_service, _about(note))
-        other = _Builder(member, note, [Document(note, reading, True)], linked, assessment).report()
-        return {
-            r.id: Elsewhere(
-                note_id=note.note_id,
-                author_role=note.author_role,
-                date=note.date_of_service,
-                **r.evidence[0].model_dump(include={"text", "start", "end"}),
-            )
-            for r in other.requirements
-            if r.status == "documented" and r.evidence
-        }
 
     def reports(self, notes: Iterable[Note]) -> Iterator[GapReport]:
         """Reports in the order of the notes, one note in memory at a time."""
@@ -221,9 +230,54 @@ def _period(earliest: date | None, latest: date | None) -> str | None:
     return earliest.isoformat() if earliest == latest else f"{earliest.isoformat()}/{latest.isoformat()}"
 
 
-def _newest(requirement: str, answers: Sequence[dict[str, Elsewhere]]) -> list[Elsewhere]:
-    """The first few answers to a requirement; `answers` come newest note first."""
-    return [found[requirement] for found in answers if requirement in found][:_ANSWERS]
+class _Elsewhere:
+    """What drafts, authors who do not answer for a diagnosis, and the context know beside the case."""
+
+    def __init__(
+        self, member: _Member, whole: Note, documents: Sequence[Document], context: Sequence[Document]
+    ) -> None:
+        self._member, self._whole, self._documents, self._context = member, whole, documents, context
+
+    def lift(self, assessment: Assessment, linked: Linked) -> None:
+        """What only an unsigned draft says is not missing, but no more than insufficient."""
+        for judged in assessment.requirements:
+            for number, document in enumerate(self._documents):
+                if judged.status != "missing" or not document.draft or document.alone is None:
+                    continue
+                own = next(r for r in document.alone[1].requirements if r.id == judged.id)
+                if own.status != "missing" and own.spots:
+                    first = linked.reading.parts[number].first
+                    judged.status = "insufficient"
+                    judged.reason = self._member.pack.authors.draft_reason
+                    judged.spots = [
+                        replace(
+                            s, start=s.start + document.start, end=s.end + document.start, segment=s.segment + first
+                        )
+                        for s in own.spots
+                    ]
+
+    def answers(self, gaps: Sequence[str]) -> dict[str, list[Evidence]]:
+        """Where each gap is answered, newest document first."""
+        lesser = [d for d in self._documents if not d.counts] if len(self._documents) > 1 else []
+        return answers(gaps, [*lesser, *self._context], self._alone, self._beside)
+
+    def _alone(self, document: Document) -> dict[str, Evidence]:
+        own = Document(document.note, document.reading, document.age)
+        linked, assessment = self._member.alone(own)
+        return _Builder(self._member, own.note, [own], linked, assessment).shown(own)
+
+    def _beside(self, document: Document) -> dict[str, Evidence]:
+        """What a document of the context answers together with the case, where it is about the same problem."""
+        if document not in self._context:
+            return {}
+        authors, note = self._member.pack.authors, document.note
+        same = note.encounter_id is not None and note.encounter_id == self._whole.encounter_id
+        if not (same or authors.transcript.holds(note) or self._member.alone(document)[1].relevant):
+            return {}
+        beside = replace(document, accountable=False, read_as=document.read_as or authors.told)
+        documents = [*(replace(d) for d in self._documents), beside]
+        linked, assessment = self._member.together(documents, self._whole)
+        return _Builder(self._member, self._whole, documents, linked, assessment).shown(beside)
 
 
 def _about(note: Note) -> dict[str, str | None]:
@@ -239,11 +293,20 @@ class _Builder:
     """Turns one assessment into the report's shapes. `note` heads the report; `documents` are all that were read."""
 
     def __init__(
-        self, member: _Member, note: Note, documents: Sequence[Document], linked: Linked, assessment: Assessment
+        self,
+        member: _Member,
+        note: Note,
+        documents: Sequence[Document],
+        linked: Linked,
+        assessment: Assessment,
+        answers: Mapping[str, Sequence[Evidence]] = MappingProxyType({}),
+        context: Sequence[Note] = (),
     ) -> None:
         self._member, self._note, self._linked, self._assessment = member, note, linked, assessment
         self._documents = documents
         self._reading: Reading = linked.reading
+        self._answers = answers
+        self._context = {n.note_id: n for n in context}
 
     def report(self) -> GapReport:
         note, judged, member = self._note, self._assessment, self._member
@@ -255,6 +318,7 @@ class _Builder:
             for basis in ("coding", "audit")
         }
         queries: list[Query] = [r.query for r in requirements if r.query is not None]
+        notes = [*(d.note for d in self._documents), *self._context.values()]
         prompts = []
         if not note.complete:
             prompts = [
@@ -305,8 +369,9 @@ class _Builder:
             queries=member.pack.queries.combine(
                 queries,
                 requirements,
-                {d.note.note_id: d.note.text for d in self._documents},
-                {d.note.note_id: d.note.date_of_service for d in self._documents},
+                {n.note_id: n.text for n in notes},
+                {n.note_id: n.date_of_service for n in notes},
+                [e for r in requirements for e in self._citable(r.id, facts)],
             )
             if queries
             else [],
@@ -323,11 +388,36 @@ class _Builder:
             warnings=warnings,
         )
 
+    def shown(self, document: Document) -> dict[str, Evidence]:
+        """The first place in one document of every requirement that is documented."""
+        out: dict[str, Evidence] = {}
+        for r in self._assessment.requirements:
+            if r.status == "documented":
+                places = (e for e in self._evidence(r.spots, r.sides) if e.note_id == document.note.note_id)
+                first = next(places, None)
+                if first is not None:
+                    out[r.id] = first
+        return out
+
+    def _citable(self, requirement: str, facts: frozenset[str]) -> list[Evidence]:
+        """The newest answer of the context that a query may cite: a dated record, of a fact of the past."""
+        cases = self._member.pack.cases
+        if requirement not in cases.cite_context or not (cases.cite_when is None or cases.cite_when in facts):
+            return []
+        places = self._answers.get(requirement, ())
+        return [e for e in places if e.note_id in self._context and e.date is not None][:1]
+
     def _requirement(self, r: Judged, facts: frozenset[str]) -> Requirement:
         evidence = self._evidence(r.spots[:6], r.sides)[:4]
         query = None
         if self._assessment.relevant and r.status != "documented":
-            query = self._member.pack.queries.build(r.id, r.status, facts, evidence)  # type: ignore[arg-type]
+            query = self._member.pack.queries.build(
+                r.id,
+                r.status,  # type: ignore[arg-type]
+                facts,
+                evidence,
+                self._citable(r.id, facts),
+            )
         return Requirement(
             id=r.id,
             label=r.label,
@@ -338,6 +428,10 @@ class _Builder:
             evidence=evidence,
             send_query=r.send_query if query is not None else "no",
             query=query,
+            answered_elsewhere=[
+                Elsewhere(**e.model_dump(include={"note_id", "author_role", "date", "text", "start", "end"}))
+                for e in self._answers.get(r.id, ())
+            ],
             sources=r.sources,
         )
 
@@ -396,12 +490,20 @@ class _Builder:
             end -= 1
         return min(start, spot.start), max(end, spot.end)
 
+    def _aside(self) -> Iterator[Mention]:
+        """What was read and decides nothing beside the other notes."""
+        for part, document in zip(self._reading.parts, self._documents, strict=False):
+            if document.alone is not None:
+                for i, m in enumerate(document.alone[0].reading.mentions):
+                    if document.draft or i in document.set_aside:
+                        yield moved(m, document.start, part.first)
+
     def _findings(self) -> list[Finding]:
         shown = self._member.pack.shown_elements
         out: list[Finding] = []
         seen: dict[tuple[str, ...], int] = {}
         rows: list[tuple[int, int, str, str, str, int, tuple[str, ...], str | None, tuple[int, int] | None]] = []
-        for m in self._reading.mentions:
+        for m in [*self._reading.mentions, *self._aside()]:
             if m.element in shown and m.value in shown[m.element]:
                 rows.append(
                     (

@@ -1,4 +1,4 @@
-"""Who wrote a note, and whether that person answers for a diagnosis: rules of patterns/common/authors.yaml.
+"""Who wrote a note and what kind of note it is beside others: rules of patterns/common/authors.yaml.
 
 Source: ICD-10-CM Official Guidelines I.B.14. An author nothing is known of is taken for the treating provider, as in a
 note judged alone.
@@ -7,34 +7,35 @@ note judged alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from analyzer.errors import PackError
 from analyzer.note import Note
 from analyzer.yamlfile import line_of, read_yaml
 
 
-def _compiles(pattern: str) -> str:
+def _compiled(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
     try:
-        re.compile(pattern)
+        return re.compile(value, re.I | re.M)
     except re.error as error:
         raise ValueError(f"is no regular expression: {error}") from None
-    return pattern
 
 
-Pattern = Annotated[str, AfterValidator(_compiles)]
+Pattern = Annotated[re.Pattern[str], BeforeValidator(_compiled)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
-class AuthorExample(_Strict):
+class _Example(_Strict):
     """What is known of a note."""
 
     author_role: str | None = None
@@ -42,11 +43,9 @@ class AuthorExample(_Strict):
     text: str = ""
 
 
-class AuthorExamples(_Strict):
-    """Notes that are of a kind, and notes that are not."""
-
-    match: list[AuthorExample] = Field(min_length=1)
-    no_match: list[AuthorExample] = Field(min_length=1)
+class _Examples(_Strict):
+    match: list[_Example] = Field(min_length=1)
+    no_match: list[_Example] = Field(min_length=1)
 
 
 class AuthorKind(_Strict):
@@ -60,21 +59,69 @@ class AuthorKind(_Strict):
     always: bool = False
     unless: Pattern | None = None
     read_as: dict[str, str]
-    examples: AuthorExamples
+    examples: _Examples
+
+    def holds(self, note: Note) -> bool:
+        """Whether the note is of this kind: by its author's role, else its type, else its words."""
+        by_type = note.note_type is not None and self.note_type.search(note.note_type) is not None
+        if self.always and by_type:
+            found = True
+        elif note.author_role is not None:
+            found = self.role.search(note.author_role) is not None
+        elif note.note_type is not None:
+            found = by_type
+        else:
+            found = self.text.search(note.text) is not None
+        return found and not (self.unless is not None and self.unless.search(note.text))
 
 
 class _Draft(_Strict):
-    label: str
-    read_as: dict[str, str]
+    reason: str
+
+
+class _ByTypeOrText(_Strict):
+    note_type: Pattern
+    text: Pattern
+    examples: _Examples
+
+    def holds(self, note: Note) -> bool:
+        """Whether the note is of this kind: by its type, or by its words."""
+        if note.note_type is not None and self.note_type.search(note.note_type):
+            return True
+        return self.text.search(note.text) is not None
+
+
+class Correction(_ByTypeOrText):
+    """A note that puts an earlier one right."""
+
+    words: Pattern
+    replaced: Pattern
+
+
+class Transcript(_ByTypeOrText):
+    """A visit as it was spoken."""
+
+    speaker: Pattern
+    question: Pattern
+
+    def spoken(self, text: str) -> str:
+        """The text with speakers' names and questions blanked out; every other character keeps its place."""
+        for pattern in (self.speaker, self.question):
+            text = pattern.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+        # A line left empty is no end of a paragraph.
+        return re.sub(r"^[ \t]+\n", lambda m: " " * len(m.group()), text, flags=re.M)
 
 
 class _AuthorsFile(_Strict):
+    told: dict[str, str]
     kinds: list[AuthorKind] = Field(min_length=1)
     draft: _Draft
+    correction: Correction
+    transcript: Transcript
 
 
 class Authors:
-    """The kinds of authors. Raises PackError naming file, line and key for a broken file or an example that fails."""
+    """The kinds of authors and notes. Raises PackError naming file, line and key; also for an example that fails."""
 
     def __init__(self, file: Path | Traversable) -> None:
         shown = f"common/{file.name}"
@@ -86,52 +133,30 @@ class Authors:
             path = tuple(first["loc"])
             raise PackError(shown, line_of(lines, path), ".".join(map(str, path)), first["msg"]) from None
         self._kinds = data.kinds
-        self._draft = data.draft
-        flags = re.I | re.M
-        self._patterns = {
-            kind.kind: {
-                name: re.compile(pattern, flags)
-                for name in ("role", "note_type", "text", "unless")
-                if (pattern := getattr(kind, name)) is not None
-            }
-            for kind in data.kinds
-        }
-        for i, kind in enumerate(data.kinds):
+        self.told = data.told
+        self.correction = data.correction
+        self.transcript = data.transcript
+        self.draft_reason = data.draft.reason
+        for path, examples, holds in self._examples():
             for name, wanted in (("match", True), ("no_match", False)):
-                for j, example in enumerate(getattr(kind.examples, name)):
-                    found = self.kind_of(Note(note_id="example", **example.model_dump()))
-                    if (found is not None and found.kind == kind.kind) != wanted:
-                        key = ("kinds", i, "examples", name, j)
-                        reason = f"is read as {found.kind if found else 'an accountable author'}"
+                for i, example in enumerate(getattr(examples, name)):
+                    if holds(Note(note_id="example", **example.model_dump())) != wanted:
+                        key = (*path, "examples", name, i)
+                        reason = "is not of this kind" if wanted else "is of this kind"
                         raise PackError(shown, line_of(lines, key), ".".join(map(str, key)), reason)
+
+    def _examples(self) -> Iterator[tuple[tuple[str | int, ...], _Examples, Any]]:
+        for i, kind in enumerate(self._kinds):
+            yield ("kinds", i), kind.examples, lambda note, kind=kind: self.kind_of(note) is kind
+        yield ("correction",), self.correction.examples, self.correction.holds
+        yield ("transcript",), self.transcript.examples, self.transcript.holds
 
     def kind_of(self, note: Note) -> AuthorKind | None:
         """The kind of a note whose author does not answer for a diagnosis; None for a treating provider's."""
-        for kind in self._kinds:
-            if self._is(kind, self._patterns[kind.kind], note):
-                return kind
-        return None
-
-    def accountable(self, note: Note) -> bool:
-        """Whether the author answers for a diagnosis, as far as can be told."""
-        return self.kind_of(note) is None
-
-    def read_as(self, note: Note) -> Mapping[str, str]:
-        """What sections of the note stand for beside other notes; empty for a treating provider's finished note."""
-        kind = self.kind_of(note)
-        if kind is not None:
-            return kind.read_as
-        return self._draft.read_as if note.signed is False else {}
+        return next((kind for kind in self._kinds if kind.holds(note)), None)
 
     @staticmethod
-    def _is(kind: AuthorKind, patterns: Mapping[str, re.Pattern[str]], note: Note) -> bool:
-        by_type = note.note_type is not None and patterns["note_type"].search(note.note_type) is not None
-        if kind.always and by_type:
-            found = True
-        elif note.author_role is not None:
-            found = patterns["role"].search(note.author_role) is not None
-        elif note.note_type is not None:
-            found = by_type
-        else:
-            found = patterns["text"].search(note.text) is not None
-        return found and not ("unless" in patterns and patterns["unless"].search(note.text))
+    def drafts(notes: Sequence[Note]) -> list[bool]:
+        """Which notes are unsigned drafts beside others; none where no other note would be left."""
+        unsigned = [note.signed is False and note.complete for note in notes]
+        return unsigned if not all(unsigned) else [False] * len(notes)

@@ -1,21 +1,22 @@
-"""Several notes of one encounter as one reading: put in order, weighed by who wrote them, laid one after the other.
+"""Several notes of one encounter as one reading: put in order and laid one after the other.
 
 What is said in any of them is linked and judged together, as if it stood in one document; each place still knows the
-note it came from, that note's own date of service and whether its author answers for a diagnosis. docs/cases.md says
-how a case is judged.
+note it came from, that note's own date of service and whether its author answers for a diagnosis. What no longer holds
+beside the other notes is set aside before (analyzer/weighing.py). docs/cases.md says how a case is judged.
 """
 
 from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
-from analyzer.authors import Authors
+from analyzer.assessment import Assessment
 from analyzer.errors import InputError
+from analyzer.linking import Linked
 from analyzer.note import Note
 from analyzer.reading.layout import Segment
 from analyzer.reading.reader import Mention, Part, Reading
@@ -28,17 +29,35 @@ _BETWEEN = "\n\n"
 
 @dataclass(slots=True)
 class Document:
-    """A note of a case with its own reading and its place in the whole."""
+    """A note of a case: its reading before anything was linked, and what became of it judged alone.
+
+    `read_as` renames sections where the author does not answer for a diagnosis. `set_aside` (numbers of mentions),
+    `void_dates`, `injury_dates` (code points where a date starts) and `retold` (segment to the number of the document
+    that told it first) are filled by weighing. `start` is the note's place in the text of the merged reading.
+    """
 
     note: Note
     reading: Reading
-    accountable: bool
+    age: int | None = None
+    accountable: bool = True
+    draft: bool = False
+    read_as: Mapping[str, str] = field(default_factory=dict)
+    alone: tuple[Linked, Assessment] | None = None
+    set_aside: set[int] = field(default_factory=set)
+    void_dates: set[int] = field(default_factory=set)
+    injury_dates: set[int] = field(default_factory=set)
+    retold: dict[int, int] = field(default_factory=dict)
     start: int = 0
 
     @property
     def counts(self) -> bool:
         """Whether an assessment in it is the treating provider's: an accountable author, and no unsigned draft."""
-        return self.accountable and self.note.signed is not False
+        return self.accountable and not self.draft
+
+    def copy_of_reading(self) -> Reading:
+        """The reading with mentions of its own, for linking changes them."""
+        own = self.reading
+        return Reading(own.text, own.segments, own.words, [copy(m) for m in own.mentions])
 
 
 def notes_in_order(notes: Sequence[Note], context: Sequence[Note] = ()) -> tuple[list[Note], list[Note], list[str]]:
@@ -113,50 +132,54 @@ def concluding(documents: Sequence[Document]) -> Document:
     return next((d for d in reversed(documents) if d.counts), documents[-1])
 
 
-def merge(documents: Sequence[Document], authors: Authors, ages: Sequence[int | None]) -> Reading:
-    """One reading over all notes in the order given; sets each document's `start` in its text."""
+def merge(documents: Sequence[Document]) -> Reading:
+    """One reading over all notes in the order given, without what was set aside; sets each document's `start`."""
     if len(documents) == 1:
-        return documents[0].reading
+        return documents[0].copy_of_reading()
     whole = Reading("", [], [])
-    texts: list[str] = []
     at = line = block = 0
-    for document, age in zip(documents, ages, strict=True):
+    for document in documents:
         note, own = document.note, document.reading
-        if texts:
+        if whole.parts:
             for _ in range(_APART):
                 line, block = line + 1, block + 1
                 whole.segments.append(Segment(at, at, "header", "", line, block))
                 whole.words.append(Words([], [], [], "", []))
         document.start = at
         first = len(whole.segments)
-        read_as = {} if document.counts else authors.read_as(note)
         for segment, words in zip(own.segments, own.words, strict=True):
             whole.segments.append(
                 replace(
                     segment,
                     start=segment.start + at,
                     end=segment.end + at,
-                    section=read_as.get(segment.section, segment.section),
+                    section=document.read_as.get(segment.section, segment.section),
                     line=segment.line + line + 1,
                     block=segment.block + block + 1,
                 )
             )
             whole.words.append(replace(words, starts=[s + at for s in words.starts], ends=[e + at for e in words.ends]))
-        whole.mentions.extend(_moved(m, at, first) for m in own.mentions)
-        whole.parts.append(Part(first, len(whole.segments), note.date_of_service, age, document.counts))
-        line, block = whole.segments[-1].line, whole.segments[-1].block
-        texts.append(note.text)
+        kept = (m for i, m in enumerate(own.mentions) if not document.draft and i not in document.set_aside)
+        whole.mentions.extend(moved(m, at, first) for m in kept)
+        whole.parts.append(
+            Part(first, len(whole.segments), note.date_of_service, document.age, document.counts, document.draft)
+        )
+        whole.retold.update({i + first: number for i, number in document.retold.items()})
+        whole.void_dates.update(position + at for position in document.void_dates)
+        whole.injury_dates.update(position + at for position in document.injury_dates)
+        line, block = (whole.segments[-1].line, whole.segments[-1].block) if own.segments else (line, block)
         at += len(note.text) + len(_BETWEEN)
-    whole.text = _BETWEEN.join(texts)
+    whole.text = _BETWEEN.join(d.note.text for d in documents)
     return whole
 
 
-def _moved(mention: Mention, by: int, segments: int) -> Mention:
-    moved = copy(mention)
-    moved.start += by
-    moved.end += by
-    moved.segment += segments
-    return moved
+def moved(mention: Mention, by: int, segments: int) -> Mention:
+    """A copy of a note's mention at its place in the merged reading."""
+    out = copy(mention)
+    out.start += by
+    out.end += by
+    out.segment += segments
+    return out
 
 
 def document_at(documents: Sequence[Document], position: int) -> Document:

@@ -178,6 +178,8 @@ class FactBook:
         if "any" in spec:
             spots = [s for other in spec["any"] for s in facts[other].spots]
             return Fact(any(holds[o] for o in spec["any"]), spots)
+        if "apart" in spec:
+            return _apart(linked, *(facts[other] for other in spec["apart"]))
         if spec["linked"] == "note":
             return Fact(self._patterns[name].search(about.get(spec["key"]) or "") is not None)
         if spec["linked"] == "setting":
@@ -193,8 +195,8 @@ class FactBook:
         ages: dict[int, Spot] = {}
         for spot in dated.spots:
             segment = linked.reading.segments[spot.segment]
-            parts = linked.reading.parts
-            told = parts[linked.reading.part_of(spot.segment)].service if parts else service
+            part = linked.reading.told(spot.segment)
+            told = part.service if part is not None else service
             found = self._dates.find(linked.reading.text[segment.start : segment.end], told)
             beside = [
                 (max(d.start - (spot.end - segment.start), spot.start - segment.start - d.end), d.start, d.latest)
@@ -325,8 +327,22 @@ class FactBook:
         if what == "date_conflict":
             if linked.date_conflict is None:
                 return Fact(False)
-            return Fact(True, [Spot(c.start, c.end, c.segment, "affirmed") for c in linked.date_conflict])
+            spots = [Spot(c.start, c.end, c.segment, "affirmed") for c in linked.date_conflict]
+            if "side" in spec:
+                # The dates of two notes, the earlier note's first.
+                spots.sort(key=lambda s: s.segment)
+                apart = len({linked.reading.part_of(s.segment) for s in spots}) > 1
+                return Fact(apart, [spots[spec["side"]]] if apart else [])
+            return Fact(True, spots)
         raise ExpressionError(f"nothing linked is called {what!r}")
+
+
+def _apart(linked: Linked, one: Fact, other: Fact) -> Fact:
+    """Where one fact is said in notes that do not say the other, while further notes say only the other."""
+    part_of = linked.reading.part_of
+    ones, others = ({part_of(s.segment) for s in fact.spots} if fact.holds else set() for fact in (one, other))
+    spots = [s for s in one.spots if part_of(s.segment) not in others]
+    return Fact(bool(ones - others and others - ones), spots if ones - others and others - ones else [])
 
 
 def _spot(m: Mention) -> Spot:

@@ -390,14 +390,14 @@ class Linker:
             text = reading.text[segment.start : segment.end]
             if segment.section in n["sections"]["undated"]:
                 continue
-            if reading.parts:
-                part = reading.parts[reading.part_of(i)]
+            if (part := reading.told(i)) is not None:
                 service, age = part.service, part.age
             for d in self._dates.find(text, service, age):
                 self._date_studies(reading, i, segment, here, d)
                 if d.kind == "absolute" and d.latest is not None:
                     linked.segment_dates[i] = max(d.latest, linked.segment_dates.get(i, d.latest))
-                self._weigh(linked, i, segment, here, d, injuries, causal, event, near_event, service)
+                if segment.start + d.start not in reading.void_dates:
+                    self._weigh(linked, i, segment, here, d, injuries, causal, event, near_event, service)
         linked.dates.sort(key=lambda c: (-c.score, _PRECISION.get(c.mention.precision, 8), c.start))
         if linked.dates and linked.dates[0].score >= 2:
             best = linked.dates[0]
@@ -518,7 +518,7 @@ class Linker:
             between = words.norm[low:high]
             return len(between) + sum(8 for w in between if w in _BREAKS) + sum(1 for w in between if w in (",", ":"))
 
-        if d.label == "injury":
+        if d.label == "injury" or start in linked.reading.injury_dates:
             score, why = 10, "label"
         elif event is not None:
             gap = min(max(0, distance(m)) for m in event.mentions)
