@@ -6,25 +6,26 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from analyzer.apart import find_apart
-from analyzer.assessment import Assessment, Judge, Judged
-from analyzer.case import Document, case_code, case_sha256, concluding, document_at, merge, moved, notes_in_order
+from analyzer.assessment import Assessment, Judged
+from analyzer.case import Document, case_code, case_sha256, concluding, document_at, moved, notes_in_order
 from analyzer.codes import CodeTable, normalise
 from analyzer.elsewhere import answers
 from analyzer.errors import CodeError
 from analyzer.judging import Spot
-from analyzer.linking import Linked, Linker
+from analyzer.linking import Linked
+from analyzer.members import Member, about
 from analyzer.note import Note
 from analyzer.packs import Pack, available_packs, load_pack
 from analyzer.reading.reader import Mention, Reading
 from analyzer.report import (
     Alert,
+    CandidateCode,
     Elsewhere,
     Evidence,
     Finding,
@@ -43,42 +44,6 @@ _QUOTE_LEFT, _QUOTE_RIGHT, _QUOTE_MOST = 4, 6, 20
 _STOPS = {";", "|"}
 
 
-@dataclass
-class _Member:
-    """One pack made ready for one of its codes."""
-
-    pack: Pack
-    code: str
-    linker: Linker
-    judge: Judge
-
-    def document(self, note: Note, *, draft: bool = False) -> Document:
-        """A note of a case, read."""
-        authors = self.pack.authors
-        text = authors.transcript.spoken(note.text) if authors.transcript.holds(note) else note.text
-        kind = authors.kind_of(note)
-        return Document(
-            note,
-            self.pack.reader.read(text),
-            age=self.pack.age_of(note.text),
-            accountable=kind is None,
-            draft=draft,
-            read_as=kind.read_as if kind is not None else {},
-        )
-
-    def alone(self, document: Document) -> tuple[Linked, Assessment]:
-        """A note of a case judged by itself."""
-        note = document.note
-        linked = self.linker.link(document.copy_of_reading(), note.date_of_service, document.age)
-        return linked, self.judge.assess(linked, note.date_of_service, _about(note))
-
-    def together(self, documents: Sequence[Document], whole: Note) -> tuple[Linked, Assessment]:
-        """The notes of a case judged as one. `whole` carries what is known of all of them."""
-        linked = self.linker.link(merge(documents), whole.date_of_service, documents[0].age)
-        find_apart(linked, self.pack.cases.same_event, self.pack.cases.vague)
-        return linked, self.judge.assess(linked, whole.date_of_service, _about(whole))
-
-
 class Analyzer:
     """Reports documentation gaps for one code. Build once, use for many notes; keeps no note between calls.
 
@@ -89,7 +54,7 @@ class Analyzer:
     def __init__(self, code: str | None = None, *, pack_folders: Sequence[str | Path] = ()) -> None:
         self._folders = list(pack_folders)
         self._packs: dict[str, Pack] = {}
-        self._members: dict[str, _Member] = {}
+        self._members: dict[str, Member] = {}
         self._infos = available_packs(self._folders)
         self.code = code or self._infos_default()
         self._member(self.code, None)
@@ -97,7 +62,7 @@ class Analyzer:
     def _infos_default(self) -> str:
         return load_pack_cached(self._packs, self._infos[0].id, self._folders).head.default_code
 
-    def _member(self, code: str, service: date | None) -> _Member:
+    def _member(self, code: str, service: date | None) -> Member:
         known = self._members.get(code)
         if known is not None:
             return known
@@ -110,14 +75,12 @@ class Analyzer:
         for info in self._infos:
             if name in info.codes:
                 pack = load_pack_cached(self._packs, info.id, self._folders)
-                spec = pack.head.codes[name]
-                linker = Linker(pack.head.linking, pack.dates, spec.target, spec.neighbours)
-                member = _Member(pack, name, linker, Judge(pack.judging, pack.dates))
+                member = Member.of(pack, name)
                 self._members[code] = self._members[name] = member
                 return member
         raise CodeError(f"{name}: no pack covers this code; `chartgap packs list` shows those that are covered")
 
-    def _for_note(self, note: Note) -> _Member:
+    def _for_note(self, note: Note) -> Member:
         """The note's own code decides; a reportable one without a pack leaves the analyzer's code, with a warning."""
         if note.code is None:
             return self._member(self.code, note.date_of_service)
@@ -135,8 +98,7 @@ class Analyzer:
         """The gap report of one note. Raises CodeError for the note's own code."""
         member = self._for_note(note)
         reading = member.pack.reader.read(note.text)
-        linked = member.linker.link(reading, note.date_of_service, member.pack.age_of(note.text))
-        assessment = member.judge.assess(linked, note.date_of_service, _about(note))
+        linked, assessment = member.assess(reading, note.date_of_service, about(note))
         return _Builder(member, note, [Document(note, reading)], linked, assessment).report()
 
     def case(
@@ -155,7 +117,7 @@ class Analyzer:
         Raises InputError for no notes, for notes of different patients or encounters and for one id with two texts;
         CodeError as `report` does.
         """
-        kept, about, warnings = notes_in_order(notes, context)
+        kept, beside, warnings = notes_in_order(notes, context)
         carried, disagreeing = case_code(kept)
         service = max((n.date_of_service for n in kept if n.date_of_service is not None), default=None)
         member = self._for_note(kept[-1].model_copy(update={"code": carried or code, "date_of_service": service}))
@@ -173,10 +135,10 @@ class Analyzer:
         if len(documents) > 1:
             weigh(documents, member.pack.cases, member.pack.authors, member.pack.dates, member.alone)
         linked, assessment = member.together(documents, whole)
-        told = _Elsewhere(member, whole, documents, [member.document(n) for n in about])
+        told = _Elsewhere(member, whole, documents, [member.document(n) for n in beside])
         told.lift(assessment, linked)
         gaps = [r.id for r in assessment.requirements if r.status != "documented"]
-        report = _Builder(member, whole, documents, linked, assessment, told.answers(gaps), about).report()
+        report = _Builder(member, whole, documents, linked, assessment, told.answers(gaps), beside).report()
         encounter = next((n.encounter_id for n in kept if n.encounter_id is not None), None)
         return report.model_copy(
             update={
@@ -233,9 +195,7 @@ def _period(earliest: date | None, latest: date | None) -> str | None:
 class _Elsewhere:
     """What drafts, authors who do not answer for a diagnosis, and the context know beside the case."""
 
-    def __init__(
-        self, member: _Member, whole: Note, documents: Sequence[Document], context: Sequence[Document]
-    ) -> None:
+    def __init__(self, member: Member, whole: Note, documents: Sequence[Document], context: Sequence[Document]) -> None:
         self._member, self._whole, self._documents, self._context = member, whole, documents, context
 
     def lift(self, assessment: Assessment, linked: Linked) -> None:
@@ -280,21 +240,12 @@ class _Elsewhere:
         return _Builder(self._member, self._whole, documents, linked, assessment).shown(beside)
 
 
-def _about(note: Note) -> dict[str, str | None]:
-    return {
-        "setting": note.setting,
-        "author_role": note.author_role,
-        "note_type": note.note_type,
-        "code": normalise(note.code) if note.code else None,
-    }
-
-
 class _Builder:
     """Turns one assessment into the report's shapes. `note` heads the report; `documents` are all that were read."""
 
     def __init__(
         self,
-        member: _Member,
+        member: Member,
         note: Note,
         documents: Sequence[Document],
         linked: Linked,
@@ -365,7 +316,7 @@ class _Builder:
             review_flags=[
                 ReviewFlag(id=f.id, message=f.message, evidence=self._evidence(f.spots[:3])) for f in judged.flags
             ],
-            candidate_codes=[],
+            candidate_codes=self._candidates(table),
             queries=member.pack.queries.combine(
                 queries,
                 requirements,
@@ -434,6 +385,21 @@ class _Builder:
             ],
             sources=r.sources,
         )
+
+    def _candidates(self, table: CodeTable) -> list[CandidateCode]:
+        judged = self._assessment
+        return [
+            CandidateCode(
+                code=c.code,
+                sequence=number,
+                pair_id=c.pair,
+                relation=c.relation,
+                rule=c.rule,
+                reason=c.reason,
+                evidence=self._evidence(c.spots[:3]),
+            )
+            for number, c in enumerate(self._member.candidates.suggest(judged.facts, judged.env, table), 1)
+        ]
 
     def _evidence(self, spots: Sequence[Spot], sides: dict[int, str] | None = None) -> list[Evidence]:
         out: list[Evidence] = []

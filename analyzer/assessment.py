@@ -55,6 +55,7 @@ class Assessment:
     verdict_alerts: list[str]
     relevant: bool
     facts: dict[str, Fact]
+    env: dict[str, bool]
 
 
 class Judge:
@@ -90,6 +91,8 @@ class Judge:
                         path = (key, i, "rules", j) if "rules" in item else (key, i)
                         raise PackError(shown, line_of(lines, path), f"{item.get('id')}.when", str(error)) from None
         extra = [f"alert_{a['id']}" for a in self._alerts] + [f"gap_{r['id']}" for r in self._requirements]
+        # What rules that come after the judgement may ask for.
+        self.names = [*names, *extra, *dict.fromkeys(f"flag_{f['id']}" for f in self._flags)]
         self._verdict = data["requirements"]["verdict"]
         for rule in self._verdict:
             self._nodes[id(rule)] = compile_expression(rule["when"], [*names, *extra])
@@ -119,12 +122,16 @@ class Judge:
         all_env = dict(env)
         all_env.update({f"alert_{a['id']}": a["id"] in raised for a in self._alerts})
         all_env.update({f"gap_{r.id}": r.status != "documented" for r in requirements})
+        all_env.update({f"flag_{f['id']}": False for f in self._flags})
+        all_env.update({f"flag_{f.id}": True for f in flags})
         for rule in self._verdict:
             if self._nodes[id(rule)](all_env):
                 break
         gaps = [r.id for r in requirements if r.status != "documented" and r.id in rule.get("requirements", ())]
         because = [a.id for a in alerts if a.id in rule.get("alerts", ())]
-        return Assessment(requirements, alerts, flags, rule["verdict"], rule["rule"], gaps, because, relevant, facts)
+        return Assessment(
+            requirements, alerts, flags, rule["verdict"], rule["rule"], gaps, because, relevant, facts, all_env
+        )
 
     def _requirement(
         self,

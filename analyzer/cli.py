@@ -14,6 +14,7 @@ from analyzer.commands.analyze import analyze
 from analyzer.commands.audit import audit
 from analyzer.commands.evaluate import evaluate
 from analyzer.commands.packs import packs_app
+from analyzer.commands.serve import keys_app, mcp, serve
 from analyzer.errors import ChartgapError
 from analyzer.version import VERSION
 
@@ -68,9 +69,10 @@ def version() -> None:
     typer.echo(f"chartgap {VERSION}")
 
 
-for _command in (analyze, audit, evaluate):
+for _command in (analyze, audit, evaluate, serve, mcp):
     app.command()(_command)
 app.add_typer(packs_app, name="packs")
+app.add_typer(keys_app, name="keys")
 
 if __name__ == "__main__":
     app()

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from analyzer.errors import InputError
-from analyzer.read_files import decode, note_problem
+from analyzer.formats import decode, note_problem
 from analyzer.report import GapReport
 
 Key = tuple[str, ...]

@@ -121,72 +121,195 @@ def _listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value or ())
 
 
+@dataclass(slots=True)
+class _Case:
+    """One linked reading under judgement: what is known so far, and its mentions by element."""
+
+    linked: Linked
+    service: date | None
+    about: Mapping[str, str | None]
+    facts: dict[str, Fact]
+    holds: dict[str, bool]
+    by_element: dict[str, list[Mention]]
+    by_elements: dict[frozenset[str], list[Mention]] = field(default_factory=dict)
+
+    def mentions(self, elements: frozenset[str]) -> list[Mention]:
+        """Mentions of some elements in text order."""
+        found = self.by_elements.get(elements)
+        if found is None:
+            present = [e for e in elements if e in self.by_element]
+            if len(present) < 2:
+                found = self.by_element[present[0]] if present else []
+            else:
+                found = [m for m in self.linked.reading.mentions if m.element in elements]
+            self.by_elements[elements] = found
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A fact's `find` entry, made ready once: None where the pack asks for nothing."""
+
+    elements: frozenset[str]
+    values: frozenset[str] | None
+    assertions: frozenset[str]
+    tied: frozenset[str] | None
+    sections: frozenset[str] | None
+    not_sections: frozenset[str]
+    tags: frozenset[str]
+    not_tags: frozenset[str]
+    stale: bool
+    unassessed: bool
+    sites: frozenset[str] | None
+    same: tuple[str, ...]
+    not_same: tuple[str, ...]
+    near: tuple[str, ...]
+    near_within: int
+    near_sections: frozenset[str]
+    within_days: int | None
+    after_event: bool
+    rank: Mapping[str, int]
+    most: int
+    least: int
+
+    @classmethod
+    def build(cls, spec: Mapping[str, Any]) -> _Search:
+        """From a pack's entry."""
+
+        def asked(key: str) -> frozenset[str] | None:
+            return frozenset(_listed(spec.get(key))) or None
+
+        near = spec.get("near") or {}
+        return cls(
+            elements=frozenset(_listed(spec["find"])),
+            values=asked("value"),
+            assertions=asked("assertion") or frozenset(SAID),
+            tied=asked("tied"),
+            sections=asked("in"),
+            not_sections=asked("not_in") or frozenset(),
+            tags=asked("tags") or frozenset(),
+            not_tags=asked("not_tags") or frozenset(),
+            stale=spec.get("stale", True),
+            unassessed=spec.get("unassessed", False),
+            sites=asked("site"),
+            same=tuple(_listed(spec.get("same"))),
+            not_same=tuple(_listed(spec.get("not_same"))),
+            near=tuple(_listed(near.get("facts"))),
+            near_within=int(near.get("within", 0)),
+            near_sections=frozenset(near.get("sections", ())),
+            within_days=int(spec["within_days"]) if "within_days" in spec else None,
+            after_event=bool(spec.get("after_event")),
+            rank={section: i for i, section in enumerate(_listed(spec.get("first_in")))},
+            most=int(spec.get("most", 400)),
+            least=int(spec.get("least", 1)),
+        )
+
+    def found(self, case: _Case) -> list[Mention]:
+        """The mentions that count, in text order."""
+        pool = case.mentions(self.elements)
+        if not pool:
+            return []
+        facts, linked, service = case.facts, case.linked, case.service
+        same = [{s.segment for s in facts[f].spots} for f in self.same]
+        not_same = [{s.segment for s in facts[f].spots} for f in self.not_same]
+        near_at = sorted({s.segment for f in self.near for s in facts[f].spots})
+        segments = linked.reading.segments
+        out: list[Mention] = []
+        for m in pool:
+            if m.assertion not in self.assertions or (self.values is not None and m.value not in self.values):
+                continue
+            if self.tied is not None and m.tied not in self.tied:
+                continue
+            if self.sites is not None and self.sites.isdisjoint(m.site):
+                continue
+            segment = segments[m.segment]
+            if self.sections is not None and segment.section not in self.sections:
+                continue
+            if segment.section in self.not_sections:
+                continue
+            if not self.tags <= m.tags or not self.not_tags.isdisjoint(m.tags):
+                continue
+            if not self.stale and segment.stale:
+                continue
+            if self.unassessed and m.segment not in linked.unassessed:
+                continue
+            written = linked.segment_dates.get(m.segment)
+            if written is not None:
+                # A sentence that dates itself months back does not speak of now.
+                old = service is not None and (service - written).days
+                if self.within_days is not None and old and old > self.within_days:
+                    continue
+                if self.after_event and linked.date is not None:
+                    # What is dated before the injury is about another one.
+                    began = linked.date.mention.earliest
+                    if began is not None and (began - written).days > 30:
+                        continue
+            if any(m.segment not in s for s in same) or any(m.segment in s for s in not_same):
+                continue
+            if self.near:
+                reach, block = self.near_within, segment.block
+                window = near_at[bisect_left(near_at, m.segment - reach) : bisect_right(near_at, m.segment + reach)]
+                anywhere = bool(near_at) and segment.section in self.near_sections
+                if not anywhere and not any(
+                    segments[j].block == block or segments[j].section == segment.section for j in window
+                ):
+                    continue
+            out.append(m)
+        return out
+
+    def __call__(self, case: _Case) -> Fact:
+        """The fact."""
+        found = self.found(case)
+        if self.rank and len(found) > 1:
+            # What a reader would quote first: the examination before the history, and so on.
+            segments, last = case.linked.reading.segments, len(self.rank)
+            found.sort(key=lambda m: self.rank.get(segments[m.segment].section, last))
+        spots = [_spot(m) for m in found[: self.most]]
+        return Fact(len(spots) >= self.least, spots)
+
+
 class FactBook:
     """The facts of one pack, evaluated for one linked reading."""
 
     def __init__(self, specs: Mapping[str, Mapping[str, Any]], dates: DateReader) -> None:
-        self._specs = dict(specs)
         self._dates = dates
-        known = list(self._specs)
-        self._expressions: dict[str, Node] = {}
-        self._patterns: dict[str, re.Pattern[str]] = {}
-        for name, spec in self._specs.items():
-            if "when" in spec:
-                self._expressions[name] = compile_expression(spec["when"], known)
-            if spec.get("linked") == "note":
-                self._patterns[name] = re.compile(spec["matches"], re.I)
+        self._names = list(specs)
+        self._rules = [(name, self._rule(spec)) for name, spec in specs.items()]
 
     @property
     def names(self) -> list[str]:
         """All fact names, in the pack's order."""
-        return list(self._specs)
+        return list(self._names)
 
     def evaluate(self, linked: Linked, service: date | None, about: Mapping[str, str | None]) -> dict[str, Fact]:
         """Every fact. A fact may rest only on facts above it. `about` is what is known of the note beside its text."""
-        facts: dict[str, Fact] = {}
-        holds: dict[str, bool] = dict.fromkeys(self._specs, False)
-        for name, spec in self._specs.items():
-            fact = self._one(name, spec, linked, facts, holds, service, about)
-            facts[name] = fact
-            holds[name] = fact.holds
-        return facts
+        by_element: dict[str, list[Mention]] = {}
+        for m in linked.reading.mentions:
+            by_element.setdefault(m.element, []).append(m)
+        case = _Case(linked, service, about, {}, dict.fromkeys(self._names, False), by_element)
+        for name, rule in self._rules:
+            fact = case.facts[name] = rule(case)
+            case.holds[name] = fact.holds
+        return case.facts
 
-    def _one(
-        self,
-        name: str,
-        spec: Mapping[str, Any],
-        linked: Linked,
-        facts: dict[str, Fact],
-        holds: Mapping[str, bool],
-        service: date | None,
-        about: Mapping[str, str | None],
-    ) -> Fact:
+    def _rule(self, spec: Mapping[str, Any]) -> Callable[[_Case], Fact]:
+        """How one fact is found out."""
         if "find" in spec:
-            found = self._find(spec, linked, facts, service)
-            first = _listed(spec.get("first_in"))
-            if first:
-                # What a reader would quote first: the examination before the history, and so on.
-                rank = {section: i for i, section in enumerate(first)}
-                found.sort(key=lambda m: rank.get(linked.reading.segments[m.segment].section, len(first)))
-            spots = [_spot(m) for m in found]
-            spots = spots[: int(spec.get("most", 400))]
-            return Fact(len(spots) >= int(spec.get("least", 1)), spots)
+            return _Search.build(spec)
         if "when" in spec:
-            ok = self._expressions[name](holds)
-            spots = [s for other in _listed(spec.get("spots")) for s in facts[other].spots] if ok else []
-            return Fact(ok, spots)
+            return _when(compile_expression(spec["when"], self._names), _listed(spec.get("spots")))
         if "any" in spec:
-            spots = [s for other in spec["any"] for s in facts[other].spots]
-            return Fact(any(holds[o] for o in spec["any"]), spots)
+            return _any(list(spec["any"]))
         if "apart" in spec:
-            return _apart(linked, *(facts[other] for other in spec["apart"]))
+            return _apart(*spec["apart"])
         if spec["linked"] == "note":
-            return Fact(self._patterns[name].search(about.get(spec["key"]) or "") is not None)
+            pattern, key = re.compile(spec["matches"], re.I), spec["key"]
+            return lambda case: Fact(pattern.search(case.about.get(key) or "") is not None)
         if spec["linked"] == "setting":
-            return Fact(about.get("setting") == spec.get("is"))
+            return lambda case: Fact(case.about.get("setting") == spec.get("is"))
         if spec["linked"] == "age":
-            return self._age(spec, linked, facts[spec["of"]], service)
-        return self._linked(spec["linked"], spec, linked, service)
+            return lambda case: self._age(spec, case.linked, case.facts[spec["of"]], case.service)
+        return lambda case: self._linked(spec["linked"], spec, case.linked, case.service)
 
     def _age(self, spec: Mapping[str, Any], linked: Linked, dated: Fact, service: date | None) -> Fact:
         """Whether the latest date standing beside a fact's mentions lies `days` (lowest, highest) before the visit."""
@@ -210,71 +333,6 @@ class FactBook:
         low, high = spec["days"]
         youngest = min(ages)
         return Fact(low <= youngest <= high, [ages[youngest]])
-
-    def _find(
-        self, spec: Mapping[str, Any], linked: Linked, facts: dict[str, Fact], service: date | None
-    ) -> list[Mention]:
-        elements = set(_listed(spec["find"]))
-        values = set(_listed(spec.get("value"))) or None
-        assertions = set(_listed(spec.get("assertion"))) or set(SAID)
-        tied = set(_listed(spec.get("tied"))) or None
-        sections = set(_listed(spec.get("in"))) or None
-        not_sections = set(_listed(spec.get("not_in")))
-        tags = set(_listed(spec.get("tags")))
-        not_tags = set(_listed(spec.get("not_tags")))
-        stale = spec.get("stale", True)
-        unassessed = spec.get("unassessed", False)
-        sites = set(_listed(spec.get("site"))) or None
-        same = [{s.segment for s in facts[f].spots} for f in _listed(spec.get("same"))]
-        not_same = [{s.segment for s in facts[f].spots} for f in _listed(spec.get("not_same"))]
-        near = spec.get("near")
-        near_at = sorted({s.segment for f in _listed(near["facts"]) for s in facts[f].spots}) if near else []
-        segments = linked.reading.segments
-        out: list[Mention] = []
-        for m in linked.reading.mentions:
-            if m.element not in elements or m.assertion not in assertions:
-                continue
-            if values is not None and m.value not in values:
-                continue
-            if tied is not None and m.tied not in tied:
-                continue
-            if sites is not None and not sites.intersection(m.site):
-                continue
-            segment = segments[m.segment]
-            if sections is not None and segment.section not in sections:
-                continue
-            if segment.section in not_sections:
-                continue
-            if tags and not tags <= m.tags:
-                continue
-            if not_tags & m.tags:
-                continue
-            if not stale and segment.stale:
-                continue
-            if unassessed and m.segment not in linked.unassessed:
-                continue
-            written = linked.segment_dates.get(m.segment)
-            # A sentence that dates itself months back does not speak of now.
-            old = service is not None and written is not None and (service - written).days
-            if "within_days" in spec and old and old > int(spec["within_days"]):
-                continue
-            if spec.get("after_event") and written is not None and linked.date is not None:
-                # What is dated before the injury is about another one.
-                began = linked.date.mention.earliest
-                if began is not None and (began - written).days > 30:
-                    continue
-            if any(m.segment not in s for s in same) or any(m.segment in s for s in not_same):
-                continue
-            if near is not None:
-                reach, block = int(near["within"]), segment.block
-                window = near_at[bisect_left(near_at, m.segment - reach) : bisect_right(near_at, m.segment + reach)]
-                anywhere = bool(near_at) and segment.section in near.get("sections", ())
-                if not anywhere and not any(
-                    segments[j].block == block or segments[j].section == segment.section for j in window
-                ):
-                    continue
-            out.append(m)
-        return out
 
     @staticmethod
     def _linked(what: str, spec: Mapping[str, Any], linked: Linked, service: date | None) -> Fact:
@@ -337,13 +395,36 @@ class FactBook:
         raise ExpressionError(f"nothing linked is called {what!r}")
 
 
-def _apart(linked: Linked, one: Fact, other: Fact) -> Fact:
-    """Where one fact is said in notes that do not say the other, while further notes say only the other."""
-    part_of = linked.reading.part_of
-    ones, others = ({part_of(s.segment) for s in fact.spots} if fact.holds else set() for fact in (one, other))
-    spots = [s for s in one.spots if part_of(s.segment) not in others]
-    return Fact(bool(ones - others and others - ones), spots if ones - others and others - ones else [])
-
-
 def _spot(m: Mention) -> Spot:
     return Spot(m.start, m.end, m.segment, m.assertion, m.value, m.site)
+
+
+def _when(node: Node, shown: list[str]) -> Callable[[_Case], Fact]:
+    def rule(case: _Case) -> Fact:
+        if not node(case.holds):
+            return Fact(False)
+        return Fact(True, [s for other in shown for s in case.facts[other].spots])
+
+    return rule
+
+
+def _any(names: list[str]) -> Callable[[_Case], Fact]:
+    def rule(case: _Case) -> Fact:
+        spots = [s for other in names for s in case.facts[other].spots]
+        return Fact(any(case.holds[other] for other in names), spots)
+
+    return rule
+
+
+def _apart(one: str, other: str) -> Callable[[_Case], Fact]:
+    """One fact said in notes that do not say the other, while further notes say only the other."""
+
+    def rule(case: _Case) -> Fact:
+        part_of = case.linked.reading.part_of
+        here, there = case.facts[one], case.facts[other]
+        ones, others = ({part_of(s.segment) for s in fact.spots} if fact.holds else set() for fact in (here, there))
+        if not (ones - others and others - ones):
+            return Fact(False)
+        return Fact(True, [s for s in here.spots if part_of(s.segment) not in others])
+
+    return rule

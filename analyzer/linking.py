@@ -21,7 +21,15 @@ SAID = ("affirmed", "historical", "possible")
 _BREAKS = {";", ".", "|"}
 _SOFT = {",": 3, "and": 2, "with": 2, "but": 30, ":": 1, "/": 1, "(": 1, ")": 1, "then": 3, "also": 8}
 _LIST = {"and", ",", "+", "/", "&", "-", "or", "plus", "to", "through", "s", "(", ")"}
+_REPEATED, _OUTWEIGHED = 1.5, 1.25
 _PRECISION = {"day": 0, "week": 1, "month": 2, "season": 3, "range": 4, "year": 5, "none": 9}
+
+
+def _within(inner: DateMention, outer: DateMention) -> bool:
+    """Whether one interval lies inside another."""
+    if inner.earliest is None or inner.latest is None or outer.earliest is None or outer.latest is None:
+        return False
+    return outer.earliest <= inner.earliest and inner.latest <= outer.latest
 
 
 @dataclass(slots=True)
@@ -398,31 +406,45 @@ class Linker:
                     linked.segment_dates[i] = max(d.latest, linked.segment_dates.get(i, d.latest))
                 if segment.start + d.start not in reading.void_dates:
                     self._weigh(linked, i, segment, here, d, injuries, causal, event, near_event, service)
-        linked.dates.sort(key=lambda c: (-c.score, _PRECISION.get(c.mention.precision, 8), c.start))
+        again = self._repeated(linked)
+        linked.dates.sort(
+            key=lambda c: (
+                -c.score - (_REPEATED if id(c) in again else 0),
+                _PRECISION.get(c.mention.precision, 8),
+                c.start,
+            )
+        )
         if linked.dates and linked.dates[0].score >= 2:
             best = linked.dates[0]
             for c in linked.dates[1:]:
                 a, b = c.mention, best.mention
-                if (
-                    c.mention.kind in ("absolute", "holiday", "relative")
-                    and _PRECISION.get(a.precision, 8) < _PRECISION.get(b.precision, 8)
-                    and a.earliest
-                    and b.earliest
-                    and a.latest
-                    and b.latest
-                    and b.earliest <= a.earliest
-                    and a.latest <= b.latest
-                ):
+                finer = _PRECISION.get(a.precision, 8) < _PRECISION.get(b.precision, 8)
+                if c.mention.kind in ("absolute", "holiday", "relative") and finer and _within(a, b):
                     best = c
                     break
-            loose = max((c.score for c in linked.vague_dates if c.why in ("event", "injury")), default=0.0)
-            if loose > best.score + 1 and best.why != "label":
+            # A date told more than once, or in the same breath as "years ago", is not outweighed by that.
+            loose = max(
+                (c.score for c in linked.vague_dates if c.why in ("event", "injury") and c.segment != best.segment),
+                default=0.0,
+            )
+            if loose > linked.dates[0].score + _OUTWEIGHED and best.why != "label" and id(best) not in again:
                 return
             linked.date = best
             for c in linked.dates:
                 if c is not best and self._contradicts(linked, best, c, by_segment):
                     linked.date_conflict = (best, c)
                     break
+
+    @staticmethod
+    def _repeated(linked: Linked) -> set[int]:
+        """The dates (by identity) that another sentence about an injury repeats, finer or coarser."""
+        told = [c for c in linked.dates if c.why in ("event", "injury", "label") and c.mention.kind == "absolute"]
+        return {
+            id(c)
+            for c in told
+            for o in told
+            if o.segment != c.segment and (_within(o.mention, c.mention) or _within(c.mention, o.mention))
+        }
 
     def _date_studies(
         self, reading: Reading, i: int, segment: Segment, here: Sequence[Mention], d: DateMention

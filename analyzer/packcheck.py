@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import importlib.resources
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from analyzer.assessment import Judge
+from analyzer.candidates import CandidateExample, example_date
+from analyzer.codes import CodeTable
 from analyzer.dates import DateMention, DateReader
 from analyzer.dates import Example as DateExample
+from analyzer.members import Member
 from analyzer.packs import Cue, Examples, Lines, Pack, VocabularyRule
 from analyzer.querylint import LintExample, shipped_rules
 from analyzer.reading.assertion import ASSERTION_OF
@@ -49,8 +51,8 @@ def check_pack(pack: Pack) -> list[ExampleResult]:
 
     Raises PackError when the pack's expressions cannot be read, as nothing could be judged with it.
     """
-    Judge(pack.judging, pack.dates)
-    return [*_vocabulary(pack), *_cues(pack), *_dates(pack.dates), *_query_rules()]
+    members = {code: Member.of(pack, code) for code in pack.head.codes}
+    return [*_vocabulary(pack), *_candidates(pack, members), *_cues(pack), *_dates(pack.dates), *_query_rules()]
 
 
 def _vocabulary(pack: Pack) -> Iterator[ExampleResult]:
@@ -87,6 +89,39 @@ def _rule_check(reader: Reader, name: str, value: str, section: str | None) -> C
         return ""
 
     return check
+
+
+def _candidates(pack: Pack, members: Mapping[str, Member]) -> Iterator[ExampleResult]:
+    file = pack.candidates
+    if file is None:
+        return
+    shown, lines = pack.candidate_lines
+    for i, rule in enumerate(file.rules):
+        where = _Where(shown, lines, ("rules", i, "examples"), rule.id)
+        for kind, examples in (("match", rule.examples.match), ("no_match", rule.examples.no_match)):
+            for j, example in enumerate(examples):
+                member = members.get(example.code or pack.head.default_code)
+                if member is None:
+                    problem = f"the pack has no code {example.code}"
+                else:
+                    problem = _candidate_problem(member, rule.id, example, example_date(example, file), kind == "match")
+                yield where.result("match" if kind == "match" else "no_match", j, example.text, problem)
+
+
+def _candidate_problem(member: Member, rule: str, example: CandidateExample, service: date | None, wanted: bool) -> str:
+    about = {"setting": example.setting, "author_role": example.author_role}
+    _linked, judged = member.assess(member.read(example.text), service, about)
+    found = member.candidates.suggest(judged.facts, judged.env, CodeTable.load(service))
+    given = next((c for c in found if c.rule == rule), None)
+    if not wanted:
+        return f"gives {given.code}, and must give nothing" if given else ""
+    if given is None:
+        return f"gives nothing (other rules: {', '.join(f'{c.rule} {c.code}' for c in found) or 'none'})"
+    if example.gives is not None and given.code != example.gives:
+        return f"gives {given.code} in place of {example.gives}"
+    if example.relation is not None and given.relation != example.relation:
+        return f"relates {given.relation!r} in place of {example.relation!r}"
+    return ""
 
 
 def _cues(pack: Pack) -> Iterator[ExampleResult]:

@@ -1,9 +1,9 @@
 """Packs: folders of data that know one code family. Loading checks them and refuses a broken one.
 
 A pack is `pack.yaml` beside `macros.yaml`, `vocabulary/*.yaml`, `facts.yaml`, `requirements.yaml`, `alerts.yaml`,
-`flags.yaml` and `queries.yaml`, and where it judges cases by rules of its own `cases.yaml`. What packs share (words,
-assertion cues, section titles, dates, authors) lives in `patterns/common`. Packs of a hospital's own may lie in any
-folder.
+`flags.yaml` and `queries.yaml`; `candidate_codes.yaml` and `cases.yaml` (rules for several notes judged together) may
+be left out. What packs share (words, assertion cues, section titles, dates, authors) lives in `patterns/common`. Packs
+of a hospital's own may lie in any folder.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from analyzer.authors import Authors
+from analyzer.candidates import CandidateFile
 from analyzer.case_rules import CaseRules
 from analyzer.dates import DateReader
 from analyzer.errors import PackError
@@ -107,10 +108,14 @@ class Cue(_Strict):
 
 
 class CodeSpec(_Strict):
-    """One code of the family: which region values are its own, which neighbours."""
+    """One code of the family: which region values are its own, which neighbours.
+
+    `words` stand in for `{name}` in the texts of the pack's rules.
+    """
 
     target: list[str]
     neighbours: list[str] = Field(default_factory=list)
+    words: dict[str, str] = Field(default_factory=dict)
 
 
 class PackHead(_Strict):
@@ -155,6 +160,8 @@ class Pack:
     dates: DateReader
     queries: QueryBook
     judging: dict[str, Any]
+    candidates: CandidateFile | None
+    candidate_lines: tuple[str, Lines]
     section_titles: dict[str, str]
     age_patterns: list[re.Pattern[str]]
     authors: Authors
@@ -321,9 +328,11 @@ def _load(folder: Traversable | Path) -> Pack:
             no=frozenset(section_data["no_words"]),
         )
     )
-    reader = Reader(
-        normalizer, layout, matcher, conditions, Assertions([c.model_dump() for c in cues]), section_data["assertion"]
-    )
+    try:
+        assertions = Assertions([c.model_dump() for c in cues])
+    except ValueError as error:
+        raise PackError(cue_shown, line_of(cue_lines, ("cues",)), "cues", str(error)) from None
+    reader = Reader(normalizer, layout, matcher, conditions, assertions, section_data["assertion"])
     judging: dict[str, Any] = {}
     for name in ("facts", "requirements", "alerts", "flags"):
         content, shown, lines = _file(folder, f"{name}.yaml")
@@ -337,6 +346,15 @@ def _load(folder: Traversable | Path) -> Pack:
                 raise PackError(shown, line_of(lines, ("facts", name)), f"facts.{name}", "is defined already")
             judging["facts"]["facts"][name] = spec
     cases = _case_rules(folder, head, judging)
+    candidates: CandidateFile | None = None
+    shown, lines = f"{folder.name}/candidate_codes.yaml", {}
+    if (folder / "candidate_codes.yaml").is_file():
+        content, shown, lines = _file(folder, "candidate_codes.yaml")
+        candidates = _validated(CandidateFile, content, shown, lines)
+        for name, spec in candidates.facts.items():
+            if name in judging["facts"]["facts"]:
+                raise PackError(shown, line_of(lines, ("facts", name)), f"facts.{name}", "is defined already")
+            judging["facts"]["facts"][name] = spec
     digest = hashlib.sha256()
     for place in (common, folder):
         for path in _all_files(place):
@@ -353,6 +371,8 @@ def _load(folder: Traversable | Path) -> Pack:
         dates=DateReader.from_yaml(common / "dates.yaml"),
         queries=QueryBook.from_pack_files(folder / "queries.yaml"),
         judging=judging,
+        candidates=candidates,
+        candidate_lines=(shown, lines),
         section_titles=titles,
         age_patterns=[re.compile(p, re.I) for p in section_data["age"]],
         authors=Authors(common / "authors.yaml"),

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_reports import report_of
 
-from analyzer.audit import Progress, run_audit
+from analyzer.audit.run import Progress, run_audit
 from analyzer.errors import CodeError, InputError
+from analyzer.formats import Defaults, Record, decode, find_inputs, read_records
 from analyzer.note import Note
-from analyzer.read_files import Defaults, Record, decode, find_inputs, read_records
 from analyzer.report import GapReport
 
 SECRET = "Jane Q. Sentinel"

@@ -240,7 +240,7 @@ def test_the_page_shows_the_note_unchanged_with_its_evidence_marked() -> None:
     assert "old united fracture of the coccyx" in marked
     assert " with 40 degrees of forward angulation" in marked
     for label in ("region", "mechanism", "date", "neurological, negated", "alert", "review"):
-        assert re.search(rf'<span class="badge" style="--h:\d+">{label}</span>', html)
+        assert re.search(rf'<span class="badge" style="--h:var\(--hue-\w+\)">{label}</span>', html)
 
 
 def test_every_link_leads_to_an_id_and_ids_are_unique() -> None:

@@ -21,10 +21,10 @@ from analyzer.commands.options import (
     note_defaults,
 )
 from analyzer.errors import InputError
-from analyzer.read_files import STDIN, find_inputs
+from analyzer.formats import STDIN, find_inputs
 
 if TYPE_CHECKING:
-    from analyzer.audit import Progress
+    from analyzer.audit.run import Progress
 
 _PLAIN_PROGRESS_SECONDS = 10.0
 
@@ -42,7 +42,7 @@ def audit(
     pack_folder: PackFolderOption = None,
 ) -> None:
     """Report on many notes into a folder; every record ends in reports.jsonl or failures.jsonl."""
-    from analyzer.audit import run_audit
+    from analyzer.audit.run import run_audit
 
     if STDIN in inputs:
         raise InputError("audit reads files and folders; for standard input there is analyze")

@@ -16,7 +16,7 @@ from analyzer.commands.options import (
     report_of_record,
     terminal,
 )
-from analyzer.read_files import Defaults
+from analyzer.formats import Defaults
 
 
 def evaluate(

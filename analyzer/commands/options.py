@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from analyzer.errors import ChartgapError, CodeError, InputError
-from analyzer.read_files import Defaults, Record, find_inputs, read_records
+from analyzer.formats import Defaults, Record, find_inputs, read_records
 from analyzer.render.wording import one_line
 from analyzer.report import GapReport
 
@@ -89,7 +89,7 @@ def warn(text: str) -> None:
 
 
 def report_of_record(record: Record, analyzer: Analyzer) -> GapReport:
-    from analyzer.audit import failure_reason, report_on
+    from analyzer.audit.run import failure_reason, report_on
 
     try:
         return report_on(record, analyzer.report)

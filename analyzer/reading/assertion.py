@@ -7,9 +7,14 @@ sentences beside it. ConText runs on one sentence at a time, so that its all-pai
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import spacy
-from medspacy.context import ConText, ConTextRule
+from medspacy.common.util import prune_overlapping_matches
+from medspacy.context import ConText, ConTextGraph, ConTextModifier, ConTextRule
+from medspacy.util import tuple_overlaps
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
@@ -28,6 +33,7 @@ ASSERTION_OF = {
 _STRENGTH = ("TEMPLATE", "FAMILY", "HYPOTHETICAL", "NEGATED", "POSSIBLE", "HISTORICAL")
 # Categories whose cue, inside a mention, is part of what is said and not said about it.
 _OWN_WORDS = ("NEGATED", "HISTORICAL")
+_AFFIRMED: tuple[str, tuple[int, int] | None] = ("affirmed", None)
 
 
 class _SpaceTokenizer:
@@ -40,42 +46,60 @@ class _SpaceTokenizer:
         return Doc(self.vocab, words=text.split())
 
 
-class Assertions:
-    """Decides assertions within one sentence of normal words."""
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A mention as medspaCy's graph looks at it."""
 
-    def __init__(self, cues: Iterable[Mapping[str, object]]) -> None:
-        self.nlp = spacy.blank("en")
-        self.nlp.tokenizer = _SpaceTokenizer(self.nlp.vocab)
-        self._context = ConText(
-            self.nlp,
-            rules=None,
-            span_attrs=None,
-            input_span_type="group",
-            span_group_name=GROUP,
-            prune_on_target_overlap=False,
-        )
-        rules: list[ConTextRule] = []
-        self._first: set[str] = set()
+    start: int
+    end: int
+    label_: str
+
+
+class _Cue(NamedTuple):
+    """A cue in a sentence: its words [start, end) and the words it reaches unless another cue cuts it short."""
+
+    rule: ConTextRule
+    start: int
+    end: int
+    reach_from: int
+    reach_to: int
+
+
+class Assertions:
+    """Decides assertions within one sentence of normal words.
+
+    `judge` and `reached` find cues by look-up and give a sentence to medspaCy's graph only where a cue may reach a
+    mention; `plain=True` puts every sentence through spaCy's and medspaCy's whole pipeline. Both give the same answers.
+    Raises ValueError for a cue that is given twice.
+    """
+
+    def __init__(self, cues: Iterable[Mapping[str, object]], *, plain: bool = False) -> None:
+        self.plain = plain
+        self._rules: list[ConTextRule] = []
         self._alone: dict[tuple[str, ...], str] = {}
+        # Cues by their first word: the words that follow it, and the rule.
+        self._cues: dict[str, list[tuple[list[str], ConTextRule]]] = {}
         for cue in cues:
             for literal in cue["words"]:  # type: ignore[attr-defined]
-                self._first.add(str(literal).split()[0])
                 if cue["direction"] == ALONE:
                     self._alone[tuple(str(literal).split())] = str(cue["category"])
                     continue
-                rules.append(
-                    ConTextRule(
-                        literal=literal,
-                        category=str(cue["category"]),
-                        direction=str(cue["direction"]),
-                        max_scope=cue.get("max_scope"),
-                        max_targets=cue.get("max_targets"),
-                        allowed_types={str(t).upper() for t in cue["allowed"]} if cue.get("allowed") else None,  # type: ignore[attr-defined]
-                        terminated_by={str(t) for t in cue["ended_by"]} if cue.get("ended_by") else None,  # type: ignore[attr-defined]
-                        excluded_types={str(t).upper() for t in cue["excluded"]} if cue.get("excluded") else None,  # type: ignore[attr-defined]
-                    )
+                rule = ConTextRule(
+                    literal=literal,
+                    category=str(cue["category"]),
+                    direction=str(cue["direction"]),
+                    max_scope=cue.get("max_scope"),
+                    max_targets=cue.get("max_targets"),
+                    allowed_types={str(t).upper() for t in cue["allowed"]} if cue.get("allowed") else None,  # type: ignore[attr-defined]
+                    terminated_by={str(t) for t in cue["ended_by"]} if cue.get("ended_by") else None,  # type: ignore[attr-defined]
+                    excluded_types={str(t).upper() for t in cue["excluded"]} if cue.get("excluded") else None,  # type: ignore[attr-defined]
                 )
-        self._context.add(rules)
+                self._rules.append(rule)
+                first, *rest = str(literal).lower().split()
+                same = self._cues.setdefault(first, [])
+                if any(rest == other for other, _ in same):
+                    raise ValueError(f"the cue {literal!r} is given twice")
+                same.append((rest, rule))
 
     def judge(
         self, norm: Sequence[str], targets: Sequence[tuple[int, int, str]]
@@ -83,8 +107,8 @@ class Assertions:
         """For each target (first, last, element): its assertion and the words of the cue that set it."""
         out: list[tuple[str, tuple[int, int] | None]] = []
         for reached in self.reached(norm, targets):
-            category = next((c for c in _STRENGTH if c in reached), None)
-            out.append(("affirmed", None) if category is None else (ASSERTION_OF[category], reached[category]))
+            category = next((c for c in _STRENGTH if c in reached), None) if reached else None
+            out.append(_AFFIRMED if category is None else (ASSERTION_OF[category], reached[category]))
         return out
 
     def reached(self, norm: Sequence[str], targets: Sequence[tuple[int, int, str]]) -> list[dict[str, tuple[int, int]]]:
@@ -94,28 +118,90 @@ class Assertions:
         """
         if not targets:
             return []
-        if not any(word in self._first for word in norm):
-            return [{} for _ in targets]
-        doc = Doc(self.nlp.vocab, words=list(norm), sent_starts=[i == 0 for i in range(len(norm))])
-        spans = [Span(doc, first, last, label=element) for first, last, element in targets]
-        doc.spans[GROUP] = spans
-        self._context(doc)
+        graph = self._graph_of_doc(norm, targets) if self.plain else self._graph(norm, targets)
         out: list[dict[str, tuple[int, int]]] = [{} for _ in targets]
-        # Several values may stand on the same words; all of them get what reaches those words.
-        index: dict[tuple[int, int, str], list[int]] = {}
-        for i, span in enumerate(spans):
-            index.setdefault((span.start, span.end, span.label_), []).append(i)
-        for target, modifier in doc._.context_graph.edges:
+        for target, modifier in graph.edges if graph is not None else ():
             first, last = modifier.modifier_span
             # ConText lets a cue inside a mention reach it. "Warm without lesion" is a finding of its own; but doubt
             # within the words of a mention ("lucency, cannot exclude fracture") is doubt about it.
             inside = target.start <= first and last <= target.end and modifier.category in _OWN_WORDS
             if inside or modifier.category not in ASSERTION_OF:
                 continue
-            for i in index[(target.start, target.end, target.label_)]:
-                out[i].setdefault(modifier.category, (first, last))
+            # Several values may stand on the same words; all of them get what reaches those words.
+            for i, (start, end, element) in enumerate(targets):
+                if start == target.start and end == target.end and element == target.label_:
+                    out[i].setdefault(modifier.category, (first, last))
         for reached, (first, last, _) in zip(out, targets, strict=True):
             category = self._alone.get(tuple(norm[first:last]))
             if category is not None and not any(w.isalpha() for w in (*norm[:first], *norm[last:])):
                 reached.setdefault(category, (first, last))
         return out
+
+    def _graph(self, norm: Sequence[str], targets: Sequence[tuple[int, int, str]]) -> ConTextGraph | None:
+        """The graph of a sentence, or None where no cue can reach a mention: scopes never grow."""
+        cues = self._find(norm)
+        if not any(
+            tuple_overlaps((c.reach_from, c.reach_to), (start, end))
+            for c in cues
+            if c.rule.category in ASSERTION_OF
+            for start, end, _ in targets
+        ):
+            return None
+        graph = ConTextGraph(
+            targets=[_Target(*target) for target in targets],
+            modifiers=[ConTextModifier(c.rule, c.start, c.end, None, c.reach_from, c.reach_to) for c in cues],
+        )
+        graph.update_scopes()
+        graph.apply_modifiers()
+        return graph
+
+    def _find(self, norm: Sequence[str]) -> list[_Cue]:
+        """The cues of a sentence, of those that overlap the longest, as medspaCy's matcher picks them."""
+        found: list[tuple[ConTextRule, int, int]] = []
+        cues = self._cues
+        for i, word in enumerate(norm):
+            for rest, rule in cues.get(word, ()):
+                end = i + 1 + len(rest)
+                if norm[i + 1 : end] == rest:
+                    found.append((rule, i, end))
+        if len(found) > 1:
+            found = prune_overlapping_matches(found)
+        size = len(norm)
+        out: list[_Cue] = []
+        for rule, start, end in found:
+            low, high, most = 0, size, rule.max_scope
+            if rule.direction == "FORWARD":
+                low = end
+            elif rule.direction == "BACKWARD":
+                high = start
+            if most is not None:
+                if low != end and start - low > most:
+                    low = start - most
+                if high != start and high - end > most:
+                    high = end + most
+            out.append(_Cue(rule, start, end, low, high))
+        return out
+
+    @cached_property
+    def _context(self) -> ConText:
+        """medspaCy's component, for whole Docs."""
+        nlp = spacy.blank("en")
+        nlp.tokenizer = _SpaceTokenizer(nlp.vocab)
+        context = ConText(
+            nlp,
+            rules=None,
+            span_attrs=None,
+            input_span_type="group",
+            span_group_name=GROUP,
+            prune_on_target_overlap=False,
+        )
+        context.add(self._rules)
+        return context
+
+    def _graph_of_doc(self, norm: Sequence[str], targets: Sequence[tuple[int, int, str]]) -> ConTextGraph:
+        """The graph of a sentence by way of a spaCy Doc."""
+        context = self._context
+        doc = Doc(context.nlp.vocab, words=list(norm), sent_starts=[i == 0 for i in range(len(norm))])
+        doc.spans[GROUP] = [Span(doc, first, last, label=element) for first, last, element in targets]
+        context(doc)
+        return doc._.context_graph

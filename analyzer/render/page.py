@@ -15,21 +15,22 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from analyzer.render import wording
 from analyzer.report import VERDICT_WORDS, Evidence, Finding, GapReport
 
-_REQUIREMENT_HUES = (205, 130, 280, 25, 175, 330, 95, 240, 55, 300)
-"""Degrees on the colour circle, far apart for neighbours; the template makes tints of them for light and dark."""
-
-_ALERT_HUE, _FLAG_HUE, _CANDIDATE_HUE = 0, 45, 220
+HUES = 10
+"""How many hues for requirements analyzer/render/tokens.css names, `--hue-1` to `--hue-10`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A span to show in a note. A `mention` was read but decides nothing, so it only shows on demand."""
+    """A span to show in a note. A `mention` was read but decides nothing, so it only shows on demand.
+
+    `hue` is the end of a colour's name in analyzer/render/tokens.css: `1` for `--hue-1`.
+    """
 
     note_id: str
     start: int
     end: int
     label: str
-    hue: int
+    hue: str
     title: str
     about: str
     href: str
@@ -57,12 +58,12 @@ class Segment:
         return any(not mark.mention for mark in self.opens)
 
     @property
-    def hues(self) -> list[int]:
+    def hues(self) -> list[str]:
         """Distinct hues of its evidence."""
         return list(dict.fromkeys(mark.hue for mark in self.evidence))
 
     @property
-    def labels(self) -> list[tuple[str, int]]:
+    def labels(self) -> list[tuple[str, str]]:
         """Distinct labels, with hues, of the evidence that ends here."""
         return list(dict.fromkeys((mark.label, mark.hue) for mark in self.ends if not mark.mention))
 
@@ -85,7 +86,7 @@ class PageReport:
     report: GapReport
     notes: list[MarkedNote]
     anchors: dict[tuple[str, int, int], str]
-    hues: dict[str, int]
+    hues: dict[str, str]
     labels: dict[str, str]
 
     def anchor(self, span: Evidence | Finding) -> str | None:
@@ -126,7 +127,7 @@ def _environment() -> Environment:
 
 def _page_report(prefix: str, report: GapReport, texts: Mapping[str, str]) -> PageReport:
     names = [requirement.id for requirement in report.requirements]
-    hues = {name: _REQUIREMENT_HUES[place % len(_REQUIREMENT_HUES)] for place, name in enumerate(names)}
+    hues = {name: str(place % HUES + 1) for place, name in enumerate(names)}
     labels = wording.short_labels(names)
     marks = list(_marks(prefix, report, hues, labels))
     notes: list[MarkedNote] = []
@@ -141,13 +142,13 @@ def _page_report(prefix: str, report: GapReport, texts: Mapping[str, str]) -> Pa
     return PageReport(prefix, report, notes, anchors, hues, labels)
 
 
-def _marks(prefix: str, report: GapReport, hues: Mapping[str, int], labels: Mapping[str, str]) -> Iterator[Mark]:
+def _marks(prefix: str, report: GapReport, hues: Mapping[str, str], labels: Mapping[str, str]) -> Iterator[Mark]:
     values: dict[tuple[str, int, int], list[str]] = {}
     for finding in report.findings:
         values.setdefault((finding.note_id, finding.start, finding.end), []).append(wording.words(finding.value))
 
     def evidence(
-        spans: Iterable[Evidence], label: str, hue: int, title: str, value: str, href: str, *, mention: bool = False
+        spans: Iterable[Evidence], label: str, hue: str, title: str, value: str, href: str, *, mention: bool = False
     ) -> Iterator[Mark]:
         for span in spans:
             said = ", ".join(values.get((span.note_id, span.start, span.end), [])) or value
@@ -161,19 +162,19 @@ def _marks(prefix: str, report: GapReport, hues: Mapping[str, int], labels: Mapp
         yield from evidence(item.evidence, labels[item.id], hues[item.id], title, value, f"{prefix}-req{place}")
     for place, alert in enumerate(report.alerts):
         title = f"Alert: {wording.words(alert.id)}"
-        yield from evidence(alert.evidence, "alert", _ALERT_HUE, title, "", f"{prefix}-alert{place}")
+        yield from evidence(alert.evidence, "alert", "alert", title, "", f"{prefix}-alert{place}")
     for place, flag in enumerate(report.review_flags):
         title = f"For review: {wording.words(flag.id)}"
-        yield from evidence(flag.evidence, "review", _FLAG_HUE, title, "", f"{prefix}-flag{place}")
+        yield from evidence(flag.evidence, "review", "flag", title, "", f"{prefix}-flag{place}")
     for place, code in enumerate(report.candidate_codes):
         title = f"Candidate code {code.code}"
         # A code printed into the note would read as if the note said it, so this one only has its link.
-        yield from evidence(code.evidence, code.code, _CANDIDATE_HUE, title, "", f"{prefix}-code{place}", mention=True)
+        yield from evidence(code.evidence, code.code, "candidate", title, "", f"{prefix}-code{place}", mention=True)
     for finding in report.findings:
         element = wording.words(finding.element)
         about = _listed(wording.words(finding.value), finding.assertion, wording.words(finding.section))
         yield Mark(
-            finding.note_id, finding.start, finding.end, element, 0, element.capitalize(), about, "", mention=True
+            finding.note_id, finding.start, finding.end, element, "", element.capitalize(), about, "", mention=True
         )
 
 

@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from analyzer.errors import ChartgapError, InputError
+from analyzer.formats import Defaults, InputFile, Record, file_sha256, read_records
 from analyzer.note import Note
-from analyzer.read_files import Defaults, InputFile, Record, file_sha256, read_records
 from analyzer.report import GapReport
 
 REPORTS, FAILURES, NOTES, RUN = "reports.jsonl", "failures.jsonl", "notes.jsonl", "run.json"

@@ -1,0 +1,128 @@
+"""One pack made ready for one of its codes: its texts, lists and region values filled in, its rules compiled.
+
+A family shares its rules; what differs between its codes stands in `pack.yaml` under each code and is put in place of
+`{name}` in texts and of `$name` in lists before anything is compiled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from pydantic import ValidationError
+
+from analyzer.apart import find_apart
+from analyzer.assessment import Assessment, Judge
+from analyzer.candidates import CandidateRule, Candidates
+from analyzer.case import Document, merge
+from analyzer.codes import normalise
+from analyzer.errors import PackError
+from analyzer.judging import ExpressionError
+from analyzer.linking import Linked, Linker
+from analyzer.note import Note
+from analyzer.packs import CodeSpec, Pack
+from analyzer.reading.reader import Reading
+from analyzer.yamlfile import line_of
+
+_PLACE = re.compile(r"\{([a-z_]+)\}")
+
+
+def filled(data: Any, words: Mapping[str, str], lists: Mapping[str, list[str]]) -> Any:
+    """Pack data with every known `{name}` replaced by its words and every `$name` by its list."""
+    if isinstance(data, str):
+        if data.startswith("$") and data[1:] in lists:
+            return list(lists[data[1:]])
+        return _PLACE.sub(lambda m: words.get(m.group(1), m.group()), data)
+    if isinstance(data, dict):
+        return {filled(k, words, lists) if isinstance(k, str) else k: filled(v, words, lists) for k, v in data.items()}
+    if isinstance(data, list):
+        return [filled(v, words, lists) for v in data]
+    return data
+
+
+@dataclass
+class Member:
+    """A pack's reading, linking, judging and candidate rules for one code."""
+
+    pack: Pack
+    code: str
+    linker: Linker
+    judge: Judge
+    candidates: Candidates
+
+    @classmethod
+    def of(cls, pack: Pack, code: str) -> Member:
+        """Make ready. Raises PackError where an expression of the pack cannot be read, KeyError for a foreign code."""
+        spec: CodeSpec = pack.head.codes[code]
+        judging = judging_for(pack, code)
+        judge = Judge(judging, pack.dates)
+        rules: list[CandidateRule] = []
+        if pack.candidates is not None:
+            data = filled([r.model_dump(by_alias=True) for r in pack.candidates.rules], spec.words, {})
+            rules = [CandidateRule.model_validate(r) for r in data]
+        shown, lines = pack.candidate_lines
+        try:
+            candidates = Candidates(rules, judge.names, judge.facts.names, code)
+        except (ExpressionError, ValidationError) as error:
+            raise PackError(shown, line_of(lines, ("rules",)), "rules", str(error)) from None
+        linker = Linker(pack.head.linking, pack.dates, spec.target, spec.neighbours)
+        return cls(pack, code, linker, judge, candidates)
+
+    def read(self, text: str) -> Reading:
+        """The mentions of a note, region values as this code tells them apart."""
+        return self.pack.reader.read(text)
+
+    def assess(
+        self, reading: Reading, service: date | None, about: Mapping[str, str | None]
+    ) -> tuple[Linked, Assessment]:
+        """Link and judge a reading for this code. The reading's mentions are written to."""
+        linked = self.linker.link(reading, service, self.pack.age_of(reading.text))
+        return linked, self.judge.assess(linked, service, about)
+
+    def document(self, note: Note, *, draft: bool = False) -> Document:
+        """A note of a case, read."""
+        authors = self.pack.authors
+        text = authors.transcript.spoken(note.text) if authors.transcript.holds(note) else note.text
+        kind = authors.kind_of(note)
+        return Document(
+            note,
+            self.read(text),
+            age=self.pack.age_of(note.text),
+            accountable=kind is None,
+            draft=draft,
+            read_as=kind.read_as if kind is not None else {},
+        )
+
+    def alone(self, document: Document) -> tuple[Linked, Assessment]:
+        """A note of a case judged by itself."""
+        note = document.note
+        return self.assess(document.copy_of_reading(), note.date_of_service, about(note))
+
+    def together(self, documents: Sequence[Document], whole: Note) -> tuple[Linked, Assessment]:
+        """The notes of a case judged as one. `whole` carries what is known of all of them."""
+        linked = self.linker.link(merge(documents), whole.date_of_service, documents[0].age)
+        find_apart(linked, self.pack.cases.same_event, self.pack.cases.vague)
+        return linked, self.judge.assess(linked, whole.date_of_service, about(whole))
+
+
+def about(note: Note) -> dict[str, str | None]:
+    """What is known of a note beside its text, as the pack's facts ask for it."""
+    return {
+        "setting": note.setting,
+        "author_role": note.author_role,
+        "note_type": note.note_type,
+        "code": normalise(note.code) if note.code else None,
+    }
+
+
+def judging_for(pack: Pack, code: str) -> dict[str, Any]:
+    """The pack's facts, requirements, alerts and flags as they read for one of its codes."""
+    spec = pack.head.codes[code]
+    lists = {"target": spec.target, "neighbours": spec.neighbours, "regions": [*spec.target, *spec.neighbours]}
+    return {
+        key: value if key.endswith("_lines") else filled(value, spec.words, lists)
+        for key, value in pack.judging.items()
+    }

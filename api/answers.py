@@ -1,0 +1,252 @@
+"""What a worker process does with a job: body in, answer out. One analyzer, built once, kept warm.
+
+Bodies are read here rather than in the front process, so that a large or hostile one delays nobody else.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import traceback
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from analyzer.analyze import Analyzer
+from analyzer.codes import CodeTable
+from analyzer.errors import CodeError, InputError
+from analyzer.note import Note
+from analyzer.packs import Pack, available_packs, load_pack
+from analyzer.queries import QueryBook
+from analyzer.querylint import LintProblem, lint
+from analyzer.report import GapReport
+from api.jobs import PROBLEM_JSON, Answer, Gap, Job, Kind, NoteRead
+from api.offsets import convert, converter
+from api.problems import Fault, Name, Problem, ProblemError, faults, problem
+from api.shapes import (
+    CaseRequest,
+    CombineAnswer,
+    CombineRequest,
+    EditedQuery,
+    LintAnswer,
+    LintFinding,
+    LintRequest,
+    NoteRequest,
+    OffsetUnit,
+    PackAnswer,
+    PackRequirement,
+    Revision,
+)
+
+_BodyT = TypeVar("_BodyT", bound=BaseModel)
+
+
+def problem_answer(detail: Problem, fault: str | None = None) -> Answer:
+    """A problem as an answer; `fault` is for the log."""
+    return Answer(detail.status, detail.model_dump_json().encode(), PROBLEM_JSON, fault=fault)
+
+
+class Answers:
+    """Answers jobs. Built once a process."""
+
+    def __init__(self, code: str | None, pack_folders: Sequence[str]) -> None:
+        self._folders = pack_folders
+        self._analyzer = Analyzer(code, pack_folders=pack_folders)
+        self._analyzer.report(Note(note_id="warm", text="CC: low back pain."))
+        self._by_kind: dict[Kind, Callable[[Job], Answer]] = {
+            "gap_report": self._gap_report,
+            "case": self._case,
+            "pack": self._pack,
+            "code": self._code,
+            "lint": self._lint,
+            "combine": self._combine,
+        }
+
+    def answer(self, job: Job) -> Answer:
+        """The answer to a job, a problem where there is one. The text of an unexpected error is kept back."""
+        try:
+            return self._by_kind[job.kind](job)
+        except ProblemError as error:
+            return problem_answer(error.problem)
+        except ValidationError as error:
+            return problem_answer(_unreadable(error))
+        except CodeError as error:
+            return problem_answer(problem("invalid", errors=[Fault(pointer="/code", detail=str(error))]))
+        except InputError as error:
+            return problem_answer(problem("invalid", str(error)))
+        except Exception as error:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
+            return problem_answer(problem("internal"), place)
+
+    def _for_code(self, code: str | None) -> Analyzer:
+        if code is None:
+            return self._analyzer
+        analyzer = copy.copy(self._analyzer)
+        analyzer.code = code
+        return analyzer
+
+    def _gap_report(self, job: Job) -> Answer:
+        note = _read(NoteRequest, job.body)
+        report = self._for_code(job.parameters.get("code")).report(note)
+        return _report_answer(report, [note], job, note.offset_unit, note.revision, note.model_fields_set)
+
+    def _case(self, job: Job) -> Answer:
+        case = _read(CaseRequest, job.body)
+        report = self._report_of_case(case.notes, case.context, case.case_id, case.code or job.parameters.get("code"))
+        notes = [*case.notes, *case.context]
+        return _report_answer(report, notes, job, case.offset_unit, case.revision, case.model_fields_set)
+
+    def _report_of_case(
+        self, notes: Sequence[Note], context: Sequence[Note], case_id: str | None, code: str | None
+    ) -> GapReport:
+        seen: set[str] = set()
+        for key, group in (("notes", notes), ("context", context)):
+            for number, note in enumerate(group):
+                if note.note_id in seen:
+                    twice = Fault(pointer=f"/{key}/{number}/note_id", detail="is used twice in this case")
+                    raise ProblemError("invalid", errors=[twice])
+                seen.add(note.note_id)
+        return self._analyzer.case(notes, context, case_id=case_id, code=code)
+
+    def _pack(self, job: Job) -> Answer:
+        known = {info.id: info for info in available_packs(self._folders)}
+        info = known.get(job.parameters["id"])
+        if info is None:
+            raise ProblemError("not-found", f"the packs are {', '.join(known)}")
+        pack = _pack(info.id, tuple(self._folders))
+        answer = PackAnswer(
+            id=info.id,
+            title=info.title,
+            version=info.version,
+            codes=info.codes,
+            sha256=pack.sha256,
+            default_code=pack.head.default_code,
+            requirements=[
+                PackRequirement(
+                    id=item["id"], label=item["label"], basis=item["basis"], prompt=pack.queries.prompt(item["id"])
+                )
+                for item in pack.judging["requirements"]["requirements"]
+            ],
+            elements={element: sorted(values) for element, values in pack.shown_elements.items()},
+            sections=list(pack.head.sections),
+            sources=dict(pack.head.sources),
+        )
+        return Answer(200, answer.model_dump_json().encode())
+
+    def _code(self, job: Job) -> Answer:
+        table = CodeTable.load()
+        try:
+            entry = table.lookup(job.parameters["code"])
+        except CodeError as error:
+            raise ProblemError("not-found", str(error)) from None
+        values = {name: getattr(entry, name) for name in entry.__slots__}
+        return Answer(200, json.dumps({"release": table.release.label, **values}).encode())
+
+    def _lint(self, job: Job) -> Answer:
+        asked = _read(LintRequest, job.body)
+        answer = LintAnswer(findings=_found(lint(asked.text, asked.record), asked.text, asked.offset_unit))
+        return Answer(200, answer.model_dump_json().encode())
+
+    def _combine(self, job: Job) -> Answer:
+        asked = _read(CombineRequest, job.body)
+        code = asked.code or job.parameters.get("code")
+        if len(asked.notes) == 1:
+            report = self._for_code(code).report(asked.notes[0])
+        else:
+            report = self._report_of_case(asked.notes, [], asked.case_id, code)
+        drafted = {r.id: r.query for r in report.requirements}
+        chosen = []
+        for number, edited in enumerate(asked.queries):
+            query = drafted.get(edited.requirement)
+            if query is None:
+                reason = "the notes leave no query to this requirement" if edited.requirement in drafted else "unknown"
+                raise ProblemError("invalid", errors=[Fault(pointer=f"/queries/{number}/requirement", detail=reason)])
+            changes = _changes(edited)
+            if changes:
+                content = json.dumps([query.id, changes], sort_keys=True).encode()
+                changes["id"] = hashlib.sha256(content).hexdigest()[:12]
+            chosen.append(query.model_copy(update=changes))
+        texts = {note.note_id: note.text for note in asked.notes}
+        messages = _query_book(report.provenance.pack, tuple(self._folders)).combine(
+            chosen, report.requirements, texts, {note.note_id: note.date_of_service for note in asked.notes}
+        )
+        found = {m.id: _found(lint(m.text, list(texts.values())), m.text, "codepoint") for m in messages}
+        answer = CombineAnswer(messages=messages, findings=found, compliant=not any(found.values()))
+        return Answer(200, answer.model_dump_json().encode(), notes=_notes_read(asked.notes), code=report.code)
+
+
+@cache
+def _pack(name: str, folders: tuple[str, ...]) -> Pack:
+    return load_pack(name, folders)
+
+
+@cache
+def _query_book(pack: str, folders: tuple[str, ...]) -> QueryBook:
+    folder = next(info.folder for info in available_packs(folders) if info.id == pack)
+    return QueryBook.from_pack_files(Path(folder) / "queries.yaml")
+
+
+def _read(shape: type[_BodyT], body: bytes) -> _BodyT:
+    return shape.model_validate_json(body)
+
+
+def _unreadable(error: ValidationError) -> Problem:
+    """A body that is no JSON is a bad request, one of the wrong shape is invalid."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    name: Name = "bad-request" if first["type"] == "json_invalid" else "invalid"
+    if name == "bad-request":
+        return problem(name, first["msg"])
+    return problem(name, errors=faults(error))
+
+
+def _changes(edited: EditedQuery) -> dict[str, Any]:
+    return edited.model_dump(exclude={"requirement"}, exclude_none=True)
+
+
+def _found(problems: Sequence[LintProblem], text: str, unit: OffsetUnit) -> list[LintFinding]:
+    at = converter(text, unit)
+    return [
+        LintFinding(rule=p.rule, start=at(p.start), end=at(p.end), text=p.text, message=p.message) for p in problems
+    ]
+
+
+def _notes_read(notes: Sequence[Note]) -> tuple[NoteRead, ...]:
+    return tuple(NoteRead(note.note_id, hashlib.sha256(note.text.encode()).hexdigest()) for note in notes)
+
+
+def _report_answer(
+    report: GapReport,
+    notes: Sequence[Note],
+    job: Job,
+    unit: OffsetUnit,
+    revision: Revision | None,
+    given: set[str],
+) -> Answer:
+    """The report's own bytes, unless the caller counts otherwise or sent a revision."""
+    extra: dict[str, Any] = {}
+    if "offset_unit" in given or "offset_unit" in job.parameters:
+        if "offset_unit" not in given:
+            unit = job.parameters["offset_unit"]  # type: ignore[assignment]
+        extra["offset_unit"] = unit
+    if revision is not None:
+        extra["revision"] = revision
+    if not extra:
+        body = report.to_json()
+    else:
+        value: Any = report.model_dump(mode="json")
+        if unit != "codepoint":
+            value = convert(value, {note.note_id: converter(note.text, unit) for note in notes})
+        body = json.dumps({**value, **extra}, ensure_ascii=False, separators=(",", ":"))
+    return Answer(
+        200,
+        body.encode(),
+        notes=_notes_read(notes),
+        code=report.code,
+        verdict=report.verdict,
+        gaps=tuple(Gap(r.id, r.status) for r in report.requirements) if report.relevant else (),
+    )
