@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any
 
 from analyzer.dates import DateReader
-from analyzer.linking import Linked
+from analyzer.linking import Event, Linked
 from analyzer.reading.reader import Mention
 
 SAID = ("affirmed", "historical")
@@ -347,6 +347,8 @@ class FactBook:
             event = linked.event
             if event is None:
                 return Fact(False)
+            if spec.get("against"):
+                return _told_apart(linked, event, linked.other_event)
             if spec.get("specific") and event.value == "unspecified":
                 return Fact(False)
             if event.score < float(spec.get("score", -99)):
@@ -366,6 +368,8 @@ class FactBook:
             return Fact(True, spots)
         if what == "other_event":
             event = linked.other_event
+            if spec.get("against"):
+                return _told_apart(linked, event, linked.event)
             return Fact(event is not None, [_spot(m) for m in event.mentions] if event else [])
         if what == "date":
             if linked.date is None:
@@ -393,6 +397,15 @@ class FactBook:
                 return Fact(apart, [spots[spec["side"]]] if apart else [])
             return Fact(True, spots)
         raise ExpressionError(f"nothing linked is called {what!r}")
+
+
+def _told_apart(linked: Linked, event: Event | None, other: Event | None) -> Fact:
+    """An event's account where another note has a different one: the words that name the event first."""
+    part_of = linked.reading.part_of
+    if event is None or other is None or part_of(event.segment) == part_of(other.segment):
+        return Fact(False)
+    named = sorted(event.mentions, key=lambda m: ("landing" in m.tags, m.value != event.value, m.start))
+    return Fact(True, [_spot(m) for m in named])
 
 
 def _spot(m: Mention) -> Spot:
