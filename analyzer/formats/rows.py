@@ -33,6 +33,8 @@ _REFERENCE = re.compile(r"&#(?:\d{1,7}|x[0-9a-fA-F]{1,6});")
 _MARKUP = re.compile(r"\s*(?:<!doctype\s+html|<html|<body|<div|<p|<table|<span)[\s>]", re.I)
 _PAGE_WIDTHS = range(50, 140)
 _MOST_CUTS = 0.6
+_TELLING = 4
+"""Cuts anywhere in a text fall beside a blank every third time; of so many, one would."""
 _CUT_LENGTHS = frozenset({32_767, 65_535, 65_536})
 """Where spreadsheets and database drivers cut a text off."""
 
@@ -173,6 +175,6 @@ def _joined(pieces: list[str]) -> str:
     cut_out = all(before) and (
         any("\n" in piece or "\r" in piece for piece in before)
         or (len(lengths) == 1 and len(pieces[-1]) <= len(pieces[0]) and share > 0)
-        or (share >= _MOST_CUTS if any(beside_blank) else share == 1 and not wrapped)
+        or (share >= _MOST_CUTS if any(beside_blank) else share == 1 and not wrapped and len(pairs) < _TELLING)
     )
     return ("" if cut_out else "\n").join(pieces)
