@@ -95,6 +95,10 @@ class Analyzer:
     def _covers(self, name: str | None) -> bool:
         return any(name in info.codes for info in self._infos)
 
+    def pack(self, name: str) -> Pack:
+        """A pack by its name, loaded once. Raises PackError for a name that is none."""
+        return load_pack_cached(self._packs, name, self._folders)
+
     def report(self, note: Note) -> GapReport:
         """The gap report of one note. Raises CodeError for the note's own code."""
         member = self._for_note(note)
