@@ -111,6 +111,10 @@ export async function judge(entry) {
       } catch (error) {
         if (!(error instanceof service.ServiceError)) throw error;
         entry.problem = error.message;
+        if (error.retry) {
+          await new Promise((resume) => setTimeout(resume, error.retry * 1000));
+          continue;
+        }
       }
       [entry.judged, entry.took] = [round, Math.round(performance.now() - started)];
     }

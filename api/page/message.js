@@ -86,7 +86,7 @@ function drawLint(entry, draft) {
   swap(list, !current ? make("p.about", {}, "checking…") : known.problem ? make("p.about", {}, known.problem)
     : !findings.length ? make("p.tone-documented.clean", {}, "✓ No rule for queries is broken.")
       : [make("p.problems", {}, `! ${findings.length} ${findings.length === 1 ? "problem" : "problems"}: a reader could take this for leading`),
-        make("ul", {}, findings.map((found) => make("li", {}, make("button.quote", { type: "button", onclick: () => go(found) }, `“${found.text.trim().split(/\s+/).slice(0, 12).join(" ")}”`), ` ${found.message} `, make("span.about", {}, found.rule))))]);
+        make("ul", {}, findings.map((found) => make("li", {}, make("button.find", { type: "button", onclick: () => go(found) }, `“${found.text.trim().split(/\s+/).slice(0, 12).join(" ")}”`), ` ${found.message} `, make("span.about", {}, found.rule))))]);
 }
 
 const templatesOf = ({ report }, draft) =>

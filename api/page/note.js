@@ -1,7 +1,7 @@
 // The left pane: the note (or the notes of a case), what is known about it, its evidence marked in place.
 
 import { addNote, app, choose, draw, dropNote, hasText, isChosen, nameOf, pane, setAbout, setText, unchoose } from "./app.js";
-import { announce, byId, make, paint, swap } from "./dom.js";
+import { announce, byId, link, make, paint, swap } from "./dom.js";
 import { capital, cut, oneLine, points, readable, shortLabels, words } from "./text.js";
 
 const HUES = 10;
@@ -90,7 +90,7 @@ byId("readings").addEventListener("keydown", (event) => {
 
 // What is known about a note. `owner` is where it is kept: the code belongs to all notes judged together.
 const FIELDS = [
-  { key: "code", label: "Code", list: "codes", owner: () => app.entry, placeholder: "M48.38" },
+  { key: "code", label: "Code", list: "codes", owner: () => app.entry },
   { key: "date_of_service", label: "Date of service", type: "date" },
   { key: "setting", label: "Setting", options: ["outpatient", "inpatient"] },
   { key: "note_type", label: "Note type", list: "note-types" },
@@ -115,13 +115,13 @@ function drawFields() {
     const input = options
       ? make(`select#about-${key}`, { onchange }, make("option", { value: "" }, "not known"),
           options.map((name) => make("option", { value: name, selected: name === value }, name)))
-      : make(`input#about-${key}`, { onchange, value: String(value), type: "text", autocomplete: "off", ...rest });
+      : make(`input#about-${key}`, { onchange, value: String(value), type: "text", autocomplete: "off", ...(key === "code" && { placeholder: app.entry.report?.code ?? "" }), ...rest });
     return make("label.field", {}, make("span", {}, label), input);
   };
   const box = (key, label, checked, value) => make("label.inline", {},
     make(`input#about-${key}`, { type: "checkbox", checked, onchange: (event) => setAbout(note, key, value(event.target.checked)) }), ` ${label}`);
   swap(byId("fields"), FIELDS.map(field), make("div.boxes", {},
-    box("complete", "Still being written", note.complete === false, (on) => (on ? false : null)),
+    box("complete", "Draft, not finished", note.complete === false, (on) => (on ? false : null)),
     app.entry.notes.length > 1 && box("context", "Context only", Boolean(note.context), (on) => on || null),
     app.entry.notes.length > 1 && make("button", { type: "button", onclick: dropNote }, "Remove this note")));
 }
@@ -169,9 +169,8 @@ function drawWhy() {
   if (panel.hidden) return panel.replaceChildren();
   const touches = (span) => span.note_id === chosen.note_id && span.start < chosen.end && chosen.start < span.end;
   const text = app.entry.notes.find((note) => note.note_id === chosen.note_id)?.text ?? "";
-  const jump = (id, label) => make("button.link", { type: "button", onclick: () => byId(id)?.focus() }, label);
   const cites = (items, id, label, say) => items.filter((item) => item.evidence.some(isChosen))
-    .map((item) => make("li", {}, jump(id(item), label(item)), ` ${say(item, item.evidence.find(isChosen))}`));
+    .map((item) => make("li", {}, link("a", id(item), null, label(item)), ` ${say(item, item.evidence.find(isChosen))}`));
   const findings = report.findings.filter(touches);
   swap(panel,
     make("p.quote-line", {}, make("q", {}, oneLine(points(text).slice(chosen.start, chosen.end).join("")))),

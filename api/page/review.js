@@ -1,7 +1,7 @@
 // The right pane: the verdict in plain words, then what it rests on, in the order a reviewer works.
 
 import { app, choose, isChosen, nameOf, pane } from "./app.js";
-import { byId, make, swap } from "./dom.js";
+import { byId, link, make, swap } from "./dom.js";
 import { agreeWithRest, decide, decisionOf, readerValue } from "./decisions.js";
 import { looksOf } from "./note.js";
 import { pick, picks } from "./message.js";
@@ -20,6 +20,14 @@ const SENDING = { yes: "to send", optional: "optional", no: "not sent" };
 
 export const statusOf = (status) => make(`span.status.tone-${status}`, {}, make("span", { "aria-hidden": "true" }, GLYPHS[status]), ` ${status}`);
 
+/** A quote as a link to its place in the note. */
+function quote(span, from) {
+  const tab = app.entry.notes.findIndex((note) => note.note_id === span.note_id);
+  const shown = link("a.quote", `mark-${tab}-${span.start}`, () => choose(span, { from }), `“${oneLine(span.text)}”`);
+  shown.span = span;
+  return shown;
+}
+
 /** Quotes of evidence that lead to their place in the note. */
 function quotes(spans, from) {
   if (!spans.length) return null;
@@ -27,9 +35,7 @@ function quotes(spans, from) {
   return make("ul.quotes", {}, spans.map((span) => {
     const where = [words(span.section ?? ""), span.assertion, span.side && `side ${span.side}`, several && span.note_id,
       span.author_role && several && words(span.author_role)].filter((part) => part && part !== "affirmed").join(", ");
-    const button = make("button.quote", { type: "button", "data-quote": `${span.note_id} ${span.start} ${span.end}`, onclick: () => choose(span, { from }) }, `“${oneLine(span.text)}”`);
-    button.span = span;
-    return make("li", {}, button, where && make("span.about", {}, ` ${where}`));
+    return make("li", {}, quote(span, from), where && make("span.about", {}, ` ${where}`));
   }));
 }
 
@@ -39,7 +45,7 @@ function drawVerdict(report) {
   const open = (basis) => report.requirements.filter((one) => one.basis === basis && one.status !== "documented");
   const question = (basis, done, label) => make("div", {}, make("dt", {}, label), make("dd", {}, done ? "complete"
     : ["open: ", open(basis).map((one, place) => [place ? ", " : "", jump(one)])]));
-  const jump = (one) => make("button.link", { type: "button", onclick: () => byId(`req-${one.id}`).focus() }, one.label);
+  const jump = (one) => link("a", `req-${one.id}`, null, one.label);
   const documented = report.requirements.filter((one) => one.status === "documented").length;
   const because = report.verdict_because.alerts.map(words);
   return make(`div.verdict.tone-${report.verdict ?? "unfinished"}`, {},
@@ -49,9 +55,7 @@ function drawVerdict(report) {
     because.length > 0 && make("p", {}, `Because: ${because.join(", ")}.`),
     report.relevant && make("dl.questions", {}, question("coding", report.coding_complete, "For coding"), question("audit", report.audit_complete, "For an audit")),
     make("ol.strip", { "aria-label": `${documented} of ${report.requirements.length} requirements documented` },
-      report.requirements.map((one) => make("li", {}, make(`button.chip.tone-${one.status}`, {
-        type: "button", title: `${one.label}: ${one.status}`, onclick: () => byId(`req-${one.id}`).focus(),
-      }, make("span", { "aria-hidden": "true" }, GLYPHS[one.status]), make("span.visually-hidden", {}, `${one.status}: `), ` ${looks[one.id].label}`)))));
+      report.requirements.map((one) => make("li", {}, link(`a.chip.tone-${one.status}`, `req-${one.id}`, null, make("span", { "aria-hidden": "true" }, GLYPHS[one.status]), make("span.visually-hidden", {}, `${one.status}: `), ` ${looks[one.id].label}`)))));
 }
 
 function drawAlerts(report) {
@@ -96,12 +100,11 @@ function drawRequirement(report, one, looks) {
   const mine = decisionOf(app.entry, one.id);
   return make(`li.req.tone-${one.status}#req-${one.id}`, { tabindex: "-1", "data-decided": mine?.decision },
     make("div.req-head", {},
-      statusOf(one.status), make("h4", {}, make(`span.badge.${looks[one.id].hue}`, { "aria-hidden": "true" }, looks[one.id].label), ` ${one.label}`),
-      make("span.about", {}, one.basis)),
+      statusOf(one.status), make("h4", {}, make(`span.badge.${looks[one.id].hue}`, { "aria-hidden": "true" }, looks[one.id].label), ` ${one.label}`, make("span.about", {}, one.basis))),
     make("p.reason", {}, value && make("b", {}, `${value}. `), one.reason),
     quotes(one.evidence, `req-${one.id}`),
     one.answered_elsewhere.map((other) => make("p.elsewhere", {}, "Answered elsewhere: ",
-      make("button.quote", { type: "button", onclick: () => choose(other, { from: `req-${one.id}` }) }, `“${oneLine(other.text)}”`),
+      quote(other, `req-${one.id}`),
       make("span.about", {}, ` ${[other.note_id, other.author_role && words(other.author_role), other.date].filter(Boolean).join(", ")}`))),
     drawQuery(one),
     drawDecision(report, one),
@@ -160,8 +163,8 @@ pane(() => {
     make("ol.reqs", {}, report.requirements.map((one) => drawRequirement(report, one, looks))));
   swap(byId("extras"), drawExtras(report));
 }, () => {
-  for (const quote of document.querySelectorAll("button.quote")) {
-    if (quote.span && isChosen(quote.span)) quote.setAttribute("aria-current", "true");
-    else quote.removeAttribute("aria-current");
+  for (const shown of document.querySelectorAll("a.quote")) {
+    if (isChosen(shown.span)) shown.setAttribute("aria-current", "true");
+    else shown.removeAttribute("aria-current");
   }
 });
