@@ -120,10 +120,12 @@ function drawFields() {
   };
   const box = (key, label, checked, value) => make("label.inline", {},
     make(`input#about-${key}`, { type: "checkbox", checked, onchange: (event) => setAbout(note, key, value(event.target.checked)) }), ` ${label}`);
-  swap(byId("fields"), FIELDS.map(field), make("div.boxes", {},
-    box("complete", "Draft, not finished", note.complete === false, (on) => (on ? false : null)),
-    app.entry.notes.length > 1 && box("context", "Context only", Boolean(note.context), (on) => on || null),
-    app.entry.notes.length > 1 && make("button", { type: "button", onclick: dropNote }, "Remove this note")));
+  swap(byId("fields"), FIELDS.map(field));
+  const several = app.entry.notes.length > 1;
+  swap(byId("boxes"),
+    box("complete", "Unfinished draft", note.complete === false, (on) => (on ? false : null)),
+    several && box("context", "Context only", Boolean(note.context), (on) => on || null),
+    several && make("button#drop-note", { type: "button", onclick: dropNote }, "Remove this note"));
 }
 
 function drawTabs() {
@@ -161,6 +163,18 @@ function drawText() {
   document.body.dataset.judged = String(!entry.judging && entry.judged === entry.wanted);
 }
 
+function findingsTable(findings) {
+  if (!findings.length) return make("p.about", {}, "No single mention in these words: the requirement rests on the passage as a whole.");
+  const columns = {
+    Words: (one) => oneLine(one.text), Element: (one) => words(one.element), Value: (one) => words(one.value), Assertion: (one) => one.assertion,
+    Cue: (one) => one.cue && `“${oneLine(one.cue)}”`, Site: (one) => readable(one.site), Date: (one) => one.date, Section: (one) => words(one.section),
+  };
+  const shown = Object.entries(columns).filter(([, say]) => findings.some(say));
+  return make("table.findings", {}, make("caption", {}, "Read in these words"),
+    make("thead", {}, make("tr", {}, shown.map(([name]) => make("th", { scope: "col" }, name)))),
+    make("tbody", {}, findings.map((one) => make("tr", {}, shown.map(([, say]) => make("td", {}, say(one) || ""))))));
+}
+
 /** Why the program read it so: what cites the chosen words, and every finding in them. */
 function drawWhy() {
   const { chosen, entry: { report } } = app;
@@ -171,7 +185,6 @@ function drawWhy() {
   const text = app.entry.notes.find((note) => note.note_id === chosen.note_id)?.text ?? "";
   const cites = (items, id, label, say) => items.filter((item) => item.evidence.some(isChosen))
     .map((item) => make("li", {}, link("a", id(item), null, label(item)), ` ${say(item, item.evidence.find(isChosen))}`));
-  const findings = report.findings.filter(touches);
   swap(panel,
     make("p.quote-line", {}, make("q", {}, oneLine(points(text).slice(chosen.start, chosen.end).join("")))),
     make("ul.cites", {},
@@ -180,12 +193,7 @@ function drawWhy() {
       cites(report.alerts, (one) => `alert-${one.id}`, (one) => `Alert: ${words(one.id)}`, (one) => one.message),
       cites(report.review_flags, (one) => `flag-${one.id}`, (one) => `For review: ${words(one.id)}`, (one) => one.message),
       cites(report.candidate_codes, (one) => `candidate-${one.code}`, (one) => `Candidate ${one.code}`, (one) => one.reason)),
-    findings.length
-      ? make("table.findings", {}, make("caption", {}, "Read in these words"),
-          make("thead", {}, make("tr", {}, ["Words", "Element", "Value", "Assertion", "Cue", "Section", "Site", "Date"].map((name) => make("th", { scope: "col" }, name)))),
-          make("tbody", {}, findings.map((one) => make("tr", {}, [oneLine(one.text), words(one.element), words(one.value), one.assertion,
-            one.cue ? `“${oneLine(one.cue)}”` : "none", words(one.section), readable(one.site) || "not said", one.date ?? ""].map((cell) => make("td", {}, cell))))))
-      : make("p.about", {}, "No single mention in these words: the requirement rests on the passage as a whole."),
+    findingsTable(report.findings.filter(touches)),
     make("button.close", { type: "button", "aria-label": "Close the explanation", onclick: closeWhy }, "×"));
 }
 

@@ -79,7 +79,7 @@ function drawDecision(report, one) {
   const button = (decision, label, glyph) => make(`button.${decision}#${decision}-${one.id}`, {
     type: "button", "aria-pressed": String(mine?.decision === decision), "aria-label": `${label}: ${one.label}`,
     onclick: () => decide(one.id, decision),
-  }, `${glyph} ${label}`);
+  }, make("span.glyph", {}, glyph), make("span.word", {}, ` ${label}`));
   return make("div.decide", {}, button("agree", "Agree", "✓"), button("disagree", "Disagree", "✗"));
 }
 
