@@ -42,9 +42,9 @@ async function compose(entry) {
       if (!(error instanceof service.ServiceError)) throw error;
       Object.assign(entry, { problem: error.message });
     }
+    draw();
   }
   for (const draft of messages.drafts) lintSoon(entry, draft.recipient_role, 0);
-  draw();
 }
 
 const textOf = ({ messages }, draft) => messages.edits[draft.recipient_role]?.text ?? draft.text;
@@ -56,6 +56,7 @@ function lintSoon(entry, role, pause = LINT_PAUSE) {
     const draft = entry.messages.drafts.find((one) => one.recipient_role === role);
     if (!draft) return;
     const text = textOf(entry, draft);
+    if (entry.messages.findings[role]?.text === text) return;
     try {
       const { findings } = await service.lint(text.toWellFormed(), entry.notes.map((note) => note.text.toWellFormed()));
       entry.messages.findings[role] = { text, findings };

@@ -192,7 +192,7 @@ function drawWhy() {
         `${one.status}${span.side ? `, side ${span.side}` : ""}: ${one.reason} Rule: ${one.sources.join("; ")}.`),
       cites(report.alerts, (one) => `alert-${one.id}`, (one) => `Alert: ${words(one.id)}`, (one) => one.message),
       cites(report.review_flags, (one) => `flag-${one.id}`, (one) => `For review: ${words(one.id)}`, (one) => one.message),
-      cites(report.candidate_codes, (one) => `candidate-${one.code}`, (one) => `Candidate ${one.code}`, (one) => one.reason)),
+      cites(report.candidate_codes, (one) => `candidate-${report.candidate_codes.indexOf(one)}`, (one) => `Candidate ${one.code}`, (one) => one.reason)),
     findingsTable(report.findings.filter(touches)),
     make("button.close", { type: "button", "aria-label": "Close the explanation", onclick: closeWhy }, "×"));
 }
@@ -208,7 +208,7 @@ pane(() => {
   drawTabs();
   drawFields();
   drawText();
-}, drawChosen);
+}, { chosen: drawChosen, edited: drawText });
 
 /** Show the note marked, or as text to edit. */
 export function setMode(mode) {

@@ -124,10 +124,10 @@ function drawExtras(report) {
   return [
     report.review_flags.length > 0 && [make("h3", {}, "For review"), make("ul.plain", {}, report.review_flags.map((flag) =>
       make(`li.card#flag-${flag.id}`, { tabindex: "-1" }, make("h4", {}, capital(words(flag.id))), make("p", {}, flag.message), quotes(flag.evidence, `flag-${flag.id}`))))],
-    report.candidate_codes.length > 0 && [make("h3", {}, "Candidate codes, for a coder to weigh"), make("ul.plain", {}, report.candidate_codes.map((one) =>
-      make(`li.card#candidate-${one.code}`, { tabindex: "-1" },
-        make("div.card-head", {}, make("h4", {}, one.code, " ", make("span.title", {}, titleOf(one.code))), make("span.about", {}, `${RELATIONS[one.relation]}, place ${one.sequence}`)),
-        make("p", {}, one.reason), make("p.about", {}, `Rule: ${one.rule}`), quotes(one.evidence, `candidate-${one.code}`))))],
+    report.candidate_codes.length > 0 && [make("h3", {}, "Candidate codes, for a coder to weigh"), make("ul.plain", {}, report.candidate_codes.map((one, place) =>
+      make(`li.card#candidate-${place}`, { tabindex: "-1" },
+        make("div.card-head", {}, make("h4", {}, one.code, " ", make("span.title", {}, titleOf(one.code))), make("span.about", {}, [RELATIONS[one.relation], one.pair_id && `${words(one.pair_id)}, place ${one.sequence}`].filter(Boolean).join(" · "))),
+        make("p", {}, one.reason), make("p.about", {}, `Rule: ${one.rule}`), quotes(one.evidence, `candidate-${place}`))))],
     report.prompts.length > 0 && [make("h3", {}, "Questions for the author"), make("dl", {}, report.prompts.map((prompt) =>
       [make("dt", {}, capital(words(prompt.requirement))), make("dd", {}, prompt.question)]))],
     report.warnings.length > 0 && [make("h3", {}, "Warnings"), make("ul.warnings", {}, report.warnings.map((warning) => make("li", {}, warning)))],
@@ -162,9 +162,11 @@ pane(() => {
       make("button#agree-rest", { type: "button", disabled: !left, onclick: agreeWithRest }, "Agree with the rest")),
     make("ol.reqs", {}, report.requirements.map((one) => drawRequirement(report, one, looks))));
   swap(byId("extras"), drawExtras(report));
-}, () => {
+}, { chosen: drawChosen });
+
+function drawChosen() {
   for (const shown of document.querySelectorAll("a.quote")) {
     if (isChosen(shown.span)) shown.setAttribute("aria-current", "true");
     else shown.removeAttribute("aria-current");
   }
-});
+}
