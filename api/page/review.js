@@ -2,7 +2,7 @@
 
 import { app, choose, isChosen, nameOf, pane } from "./app.js";
 import { byId, link, make, swap } from "./dom.js";
-import { agreeWithRest, decide, decisionOf, readerValue } from "./decisions.js";
+import { agreeWithRest, amend, decide, decisionOf, readerValue } from "./decisions.js";
 import { looksOf } from "./note.js";
 import { pick, picks } from "./message.js";
 import * as service from "./service.js";
@@ -87,10 +87,10 @@ function drawDisagreement(report, one) {
   const mine = decisionOf(app.entry, one.id);
   if (!mine) return null;
   const reason = make("label.field.wide", {}, make("span", {}, mine.decision === "disagree" ? "Reason" : "Remark"),
-    make(`input#reason-${one.id}`, { type: "text", value: mine.reason, autocomplete: "off", oninput: (event) => (mine.reason = event.target.value) }));
+    make(`input#reason-${one.id}`, { type: "text", value: mine.reason, autocomplete: "off", oninput: (event) => amend(mine, { reason: event.target.value }) }));
   if (mine.decision === "agree") return mine.remark || mine.reason ? make("div.mine", {}, reason) : null;
   return make("div.mine", {},
-    make("label.field", {}, make("span", {}, "Status as you read it"), make(`select#status-${one.id}`, { onchange: (event) => (mine.status = event.target.value) },
+    make("label.field", {}, make("span", {}, "Status as you read it"), make(`select#status-${one.id}`, { onchange: (event) => amend(mine, { status: event.target.value }) },
       Object.keys(GLYPHS).map((status) => make("option", { value: status, selected: status === mine.status }, status)))),
     readerValue(one, mine), reason);
 }
