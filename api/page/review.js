@@ -112,9 +112,11 @@ function drawRequirement(report, one, looks) {
 }
 
 const titles = new Map();
-/** A code's title, as the service has it; asked once. */
+const WHOLE_CODE = /^[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?$/;
+/** A code's title, as the service has it; asked once. A family such as "M80.-" has none. */
 function titleOf(name) {
   const shown = make("span", {});
+  if (!WHOLE_CODE.test(name)) return shown;
   if (!titles.has(name)) titles.set(name, service.code(name).then((answer) => answer.title ?? "", () => ""));
   titles.get(name).then((title) => (shown.textContent = title));
   return shown;

@@ -147,7 +147,9 @@ def test_an_emoji_before_the_evidence_shifts_nothing(page: Page) -> None:
     expect(page.locator("#verdict-words")).to_contain_text("Documentation elements present")
     page.locator("#req-injury_date .quotes a").first.click()
     quote = page.locator("#req-injury_date .quotes a").first.inner_text().strip("“”")
-    shown = "".join(page.locator("mark.chosen").evaluate_all("marks => marks.map((mark) => mark.firstChild.textContent)"))
+    shown = "".join(
+        page.locator("mark.chosen").evaluate_all("marks => marks.map((mark) => mark.firstChild.textContent)")
+    )
     assert shown == quote
     assert "January 2021" in quote
 
@@ -171,7 +173,10 @@ def test_hostile_html_is_text(page: Page) -> None:
 
 def test_direction_overrides_and_control_characters_show(page: Page) -> None:
     page.locator("#text").evaluate(
-        """(area, text) => { area.value = text; area.dispatchEvent(new InputEvent('input', {inputType: 'insertFromPaste'})) }""",
+        """(area, text) => {
+          area.value = text;
+          area.dispatchEvent(new InputEvent('input', {inputType: 'insertFromPaste'}));
+        }""",
         "Fell on ice\u202e in 2020\x07 and fractured the sacrum.",
     )
     expect(page.locator(".reading")).to_contain_text("ice\ufffd in 2020\ufffd")
@@ -226,7 +231,10 @@ def test_an_edit_shows_within_100_milliseconds(page: Page) -> None:
 
 
 def test_fields_change_how_a_note_is_read(page: Page) -> None:
-    paste(page, "HPI: Fell on ice 14 months ago and fractured her sacrum.\nAssessment: probable post-traumatic deformity of the sacrum.")
+    paste(
+        page,
+        "HPI: Fell on ice 14 months ago and fractured her sacrum.\nAssessment: probable post-traumatic deformity of the sacrum.",
+    )
     date = page.locator("#req-injury_date")
     expect(date.locator(".status")).to_contain_text("insufficient")
     page.locator("#about-date_of_service").fill("2025-11-10")
@@ -287,9 +295,11 @@ def test_a_busy_service_is_asked_again(open_page: Callable[..., Page]) -> None:
     answers = iter([True])
     page.route(
         "**/v1/gap-reports",
-        lambda route: route.fulfill(status=503, headers={"Retry-After": "1"}, json={"title": "All workers are busy"})
-        if next(answers, False)
-        else route.fallback(),
+        lambda route: (
+            route.fulfill(status=503, headers={"Retry-After": "1"}, json={"title": "All workers are busy"})
+            if next(answers, False)
+            else route.fallback()
+        ),
     )
     paste(page, FALL)
     expect(page.locator("#verdict-words")).to_be_visible()
