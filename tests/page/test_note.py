@@ -231,10 +231,8 @@ def test_an_edit_shows_within_100_milliseconds(page: Page) -> None:
 
 
 def test_fields_change_how_a_note_is_read(page: Page) -> None:
-    paste(
-        page,
-        "HPI: Fell on ice 14 months ago and fractured her sacrum.\nAssessment: probable post-traumatic deformity of the sacrum.",
-    )
+    story = "HPI: Fell on ice 14 months ago and fractured her sacrum.\n"
+    paste(page, story + "Assessment: probable post-traumatic deformity of the sacrum.")
     date = page.locator("#req-injury_date")
     expect(date.locator(".status")).to_contain_text("insufficient")
     page.locator("#about-date_of_service").fill("2025-11-10")
