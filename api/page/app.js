@@ -11,6 +11,7 @@ export const app = {
   mode: "edit",
   chosen: null,
   reader: "",
+  pack: null,
   get entry() {
     return this.entries[this.at];
   },

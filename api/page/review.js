@@ -141,6 +141,14 @@ function drawExtras(report) {
   ];
 }
 
+/** What will be asked of a note, before there is one. */
+function drawPack() {
+  const { pack } = app;
+  return pack && make("div.asked", {}, make("h3", {}, `Asked of a note for ${pack.default_code}`),
+    make("ol", {}, pack.requirements.map((one) => make("li", {}, one.label, make("span.about", {}, ` ${one.basis}`)))),
+    make("p.about", {}, "coding: the code cannot be assigned without it. audit: it would not survive an audit without it."));
+}
+
 pane(() => {
   const { entry } = app;
   const { report } = entry;
@@ -150,7 +158,7 @@ pane(() => {
   byId("trouble").textContent = entry.problem ?? "";
   document.body.classList.toggle("unjudged", !report);
   if (!report) {
-    swap(byId("review"), title, make("p.about", {}, "What the note documents, what is missing and what contradicts it will stand here."));
+    swap(byId("review"), title, make("p.about", {}, "What the note documents, what is missing and what contradicts it will stand here."), drawPack());
     swap(byId("extras"));
     return;
   }

@@ -39,6 +39,7 @@ export const lint = (text, record) => post("queries:lint", { text, record });
 export const combine = (request) => post("queries:combine", request);
 export const samples = () => call("samples");
 export const packs = () => call("packs");
+export const pack = (id) => call(`packs/${encodeURIComponent(id)}`);
 export const code = (name) => call(`codes/${encodeURIComponent(name)}`);
 // A file's name may be a patient's: it goes in a header, which proxies do not log.
 export const documentText = (file) => call("documents:text", file, {
