@@ -16,7 +16,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -93,11 +102,23 @@ def open_page(service: str, browser: Browser) -> Iterator[Opener]:
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=service)
         contexts.append(context)
         page = context.new_page()
+
+        def complained(message: ConsoleMessage) -> None:
+            if message.type == "error":
+                trouble.append(f"console: {message.text}")
+
+        def asked(request: Request) -> None:
+            if urlsplit(request.url).netloc not in (urlsplit(service).netloc, ""):
+                trouble.append(f"asks {request.url}")
+
+        def opened(dialog: Dialog) -> None:
+            trouble.append(f"dialog: {dialog.message}")
+            dialog.dismiss()
+
         page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
-        page.on("console", lambda message: message.type == "error" and trouble.append(f"console: {message.text}"))
-        page.on("dialog", lambda dialog: (trouble.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        own = urlsplit(service).netloc
-        page.on("request", lambda one: urlsplit(one.url).netloc not in (own, "") and trouble.append(f"asks {one.url}"))
+        page.on("console", complained)
+        page.on("request", asked)
+        page.on("dialog", opened)
         page.goto(service)
         if ready:
             expect(page.locator("#samples option")).not_to_have_count(1)

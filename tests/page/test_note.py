@@ -26,7 +26,11 @@ FALL = (
 def report_of() -> Callable[[dict[str, Any]], GapReport]:
     """The library's own report of a note."""
     analyzer = Analyzer()
-    return lambda note: analyzer.report(Note.model_validate(note))
+
+    def report(note: dict[str, Any]) -> GapReport:
+        return analyzer.report(Note.model_validate(note))
+
+    return report
 
 
 def test_a_pasted_note_is_judged_and_shown_marked(page: Page) -> None:

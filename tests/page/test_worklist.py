@@ -79,7 +79,7 @@ def docx(text: str) -> bytes:
 
 def test_an_audit_is_worked_through_by_keyboard(page: Page, audit: Path) -> None:
     asked: list[str] = []
-    page.on("request", lambda request: "gap-reports" in request.url and asked.append(request.url))
+    page.on("request", lambda request: asked.append(request.url))
     page.locator("#folder").set_input_files(audit)
     expect(page.locator("#place")).to_have_text("1 of 28")
     reports = [json.loads(line) for line in (audit / "reports.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -96,7 +96,7 @@ def test_an_audit_is_worked_through_by_keyboard(page: Page, audit: Path) -> None
         expect(page.locator("#review")).to_be_focused()
     page.keyboard.press("[")
     expect(page.locator("#place")).to_have_text("4 of 28")
-    assert not asked, "a finished audit is shown as it was, not judged anew"
+    assert not [url for url in asked if "gap-reports" in url], "a finished audit is shown as it was, not judged anew"
 
 
 def test_the_worklist_is_filtered_and_ordered(page: Page, audit: Path) -> None:
