@@ -101,6 +101,8 @@ export function exportDecisions(format) {
   const rows = records();
   if (!rows.length) return announce("No decisions yet: agree or disagree with a requirement first.");
   if (!app.reader) {
+    // On a narrow screen the field is in the menu.
+    if (!byId("reader").checkVisibility()) byId("menu").showPopover();
     byId("reader").focus();
     return announce("Say who reads, then export again.");
   }

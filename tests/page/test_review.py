@@ -57,6 +57,20 @@ def test_decisions_are_exported_with_the_readers_own_reading(page: Page, sample_
     assert rows[1]["reason"] == date["reason"]
 
 
+def test_on_a_narrow_screen_the_reader_is_asked_for_as_well(open_page: Callable[..., Page]) -> None:
+    page = open_page(viewport={"width": 380, "height": 800})
+    open_sample(page, "preop-terse")
+    page.click("#agree-region")
+    page.keyboard.press("x")
+    expect(page.locator("#reader")).to_be_focused()
+    page.keyboard.type("N")
+    with page.expect_download() as download:
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+    assert json.loads(Path(download.value.path()).read_text(encoding="utf-8"))["reader"] == "N"
+
+
 def test_a_decision_can_be_taken_back_and_the_rest_agreed_with(page: Page) -> None:
     open_sample(page, "spine-clinic-followup")
     page.click("#disagree-region")
