@@ -44,8 +44,6 @@ MAX_MONTHS: Final = 36
 MAX_LISTED: Final = 200
 """Rows shown of claims mismatches of a kind, of failures, and of copied notes; the rest is in the files named."""
 
-NO_DEIDENTIFICATION: Final = "This is no de-identification: ids, dates, author roles, offsets and hashes are kept and can lead back to a patient."
-
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -124,7 +122,6 @@ def write_report(folder: Path) -> None:
         "failures": _failures(audit),
         "warnings": grouped_warnings(audit.run.get("warnings") or []),
         "settings": {words(key): _setting(value) for key, value in audit.run["settings"].items()},
-        "no_deidentification": NO_DEIDENTIFICATION,
         "MAX_LISTED": MAX_LISTED,
     }
     template = environment().get_template("committee.html.j2")

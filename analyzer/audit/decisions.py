@@ -28,8 +28,9 @@ from analyzer.audit.folder import AuditFolder
 from analyzer.audit.run import REPORTS
 from analyzer.audit.tallies import UNFINISHED
 from analyzer.errors import InputError
+from analyzer.formats.encoding import decode
+from analyzer.formats.records import note_problem
 from analyzer.note import IsoDate
-from analyzer.read_files import decode, note_problem
 from analyzer.report import Status
 from analyzer.statistics import cohen_kappa, wilson_interval
 
@@ -39,7 +40,10 @@ _JSON_SUFFIXES: Final = (".jsonl", ".ndjson", ".json")
 
 
 class Decision(BaseModel):
-    """One reader's word on one requirement of one note. `status` and `value` are the reader's."""
+    """One reader's word on one requirement of one note. `status` and `value` are the reader's.
+
+    `found_status` and `found_value` are what the reader saw, where the file says it.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
@@ -53,6 +57,8 @@ class Decision(BaseModel):
     reason: str | None = None
     reader: str
     date: IsoDate | None = None
+    found_status: Status | None = None
+    found_value: Any = None
 
     @field_validator("requirement", "note_id")
     @classmethod
@@ -64,16 +70,23 @@ class Decision(BaseModel):
     def upheld_by(self, status: str, value: Any) -> bool:
         """Whether a finding is what the reader holds to be right.
 
-        An agreement holds for the status the reader saw; a disagreement with no status of its own against any finding.
+        A reader who disagrees and yet names the status and value that were found objects to something else, such as
+        the evidence: no finding like that one is upheld.
         """
         if self.status is None:
             return self.decision == "agree"
-        if self.status != status:
-            return False
-        return self.decision == "agree" or (self.value is not None and _same(self.value, value))
+        said = self.status == status and (self.value is None or _same(self.value, value))
+        if self.decision == "agree" or not said:
+            return said
+        return self.found_status is not None and not (
+            self.found_status == self.status and (self.value is None or _same(self.found_value, self.value))
+        )
 
 
 def _same(one: Any, other: Any) -> bool:
+    """Equal but for the order of lists."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
         return sorted(map(str, one)) == sorted(map(str, other))
     return bool(one == other)
@@ -129,8 +142,9 @@ def _table_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if values.get("decision") == "agree":
             # The status that sample.csv showed is the one agreed with, whatever a later audit finds.
             values.setdefault("status", values.get("found_status"))
-        if "value" in values:
-            values["value"] = _cell_value(values["value"])
+        for name in ("value", "found_value"):
+            if name in values:
+                values[name] = _cell_value(values[name])
         yield number, values
 
 
@@ -187,7 +201,7 @@ class _Item:
 def write_decisions(folder: Path, decision_files: Sequence[Path]) -> dict[str, Any]:
     """Match decisions with a finished audit: writes `decisions.jsonl` and `agreement.json`, returns the latter.
 
-    `decisions.jsonl` holds those that belong to the audit's texts, each with its `status` and `text_sha256` filled in,
+    `decisions.jsonl` holds those that belong to the audit's texts, with what was found when they were first matched,
     so that it can be given to the next audit. Raises InputError for files that can't be read.
     """
     audit = AuditFolder.open(folder)
@@ -253,9 +267,8 @@ def _matched(audit: AuditFolder, decisions: Sequence[Decision]) -> tuple[list[_I
             if item is None:
                 unknown.add(decision.requirement)
                 continue
-            filled = _filled(decision, report, item)
-            kept[id(decision)] = filled
-            by_requirement[decision.requirement][decision.reader] = filled
+            kept[id(decision)] = _filled(decision, report, item)
+            by_requirement[decision.requirement][decision.reader] = kept[id(decision)]
         for name, by_reader in by_requirement.items():
             item = found[name]
             verdict = (report["verdict"] or UNFINISHED) if report["relevant"] else "irrelevant"
@@ -273,12 +286,13 @@ def _matched(audit: AuditFolder, decisions: Sequence[Decision]) -> tuple[list[_I
 
 
 def _filled(decision: Decision, report: _Report, item: _Requirement) -> Decision:
-    status = decision.status
-    if status is None and decision.decision == "agree":
-        status = TypeAdapter(Status).validate_python(item["status"])
-    return decision.model_copy(
-        update={"status": status, "text_sha256": report["text_sha256"], "code": report["code"]},
-    )
+    """The decision with what it leaves open filled in from the finding it is matched with for the first time."""
+    update: dict[str, Any] = {"text_sha256": report["text_sha256"], "code": report["code"]}
+    if decision.found_status is None:
+        update |= {"found_status": item["status"], "found_value": item["value"]}
+    if decision.status is None and decision.decision == "agree":
+        update["status"] = item["status"]
+    return decision.model_copy(update=update)
 
 
 def measured(items: Sequence[_Item]) -> dict[str, Any]:

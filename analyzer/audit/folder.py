@@ -87,7 +87,7 @@ class AuditFolder:
     @property
     def without_text(self) -> bool:
         """Whether note text was left out of the audit's outputs."""
-        return bool(self.run["settings"].get("without_text"))
+        return bool(self.run.get("without_text") or self.run["settings"].get("without_text"))
 
     @property
     def has_notes(self) -> bool:
