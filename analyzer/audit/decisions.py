@@ -25,7 +25,7 @@ from typing_extensions import TypedDict
 
 from analyzer.audit.cells import read_table
 from analyzer.audit.folder import AuditFolder
-from analyzer.audit.run import REPORTS
+from analyzer.audit.outputs import REPORTS_FILE
 from analyzer.audit.tallies import UNFINISHED
 from analyzer.errors import InputError
 from analyzer.formats.encoding import decode
@@ -36,7 +36,7 @@ from analyzer.statistics import cohen_kappa, wilson_interval
 
 DECISIONS, AGREEMENT = "decisions.jsonl", "agreement.json"
 
-_JSON_SUFFIXES: Final = (".jsonl", ".ndjson", ".json")
+_TABLE_SUFFIXES: Final = (".csv", ".tsv")
 
 
 class Decision(BaseModel):
@@ -92,13 +92,21 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def holds_decisions(path: Path) -> bool:
+    """Whether a file is one of decisions and not of labels: a table, or JSON lines whose first has a `decision`."""
+    if path.suffix.lower() in _TABLE_SUFFIXES:
+        return True
+    first = next(_json_lines(path), None)
+    return first is not None and "decision" in first[1]
+
+
 def read_decisions(path: Path) -> list[Decision]:
     """The decisions of a file. A decision that names no reader is by one called like the file.
 
     Rows that decide nothing are left out. Raises InputError naming file, line and key.
     """
     found: list[Decision] = []
-    for number, values in _json_lines(path) if path.suffix.lower() in _JSON_SUFFIXES else _table_rows(path):
+    for number, values in _table_rows(path) if path.suffix.lower() in _TABLE_SUFFIXES else _json_lines(path):
         if not values.get("decision"):
             continue
         try:
@@ -252,7 +260,7 @@ def _matched(audit: AuditFolder, decisions: Sequence[Decision]) -> tuple[list[_I
     kept: dict[int, Decision] = {}
     unknown: set[str] = set()
     seen: set[tuple[str, str]] = set()
-    for _, report in audit.parsed(REPORTS, _REPORT):
+    for _, report in audit.parsed(REPORTS_FILE, _REPORT):
         text = (report["text_sha256"], report["code"])
         said = [*by_text.get(report["text_sha256"], ()), *by_note.get(report["note_id"], ())]
         said = [decision for decision in said if decision.code in (None, report["code"])]

@@ -36,7 +36,6 @@ def environment() -> Environment:
         SEND_QUERY_WORDS=wording.SEND_QUERY_WORDS,
         SEVERITY_WORDS=wording.SEVERITY_WORDS,
         STATUS_GLYPHS=wording.STATUS_GLYPHS,
-        WITHOUT_TEXT=wording.WITHOUT_TEXT,
         VERDICT_GLYPHS=wording.VERDICT_GLYPHS,
         VERDICT_WORDS=VERDICT_WORDS,
     )

@@ -13,10 +13,6 @@ STATUS_GLYPHS = {"documented": "✓", "insufficient": "~", "conflicting": "!", "
 VERDICT_GLYPHS: dict[str | None, str] = {"supported": "✓", "query": "?", "not_supported": "→", None: "…"}
 SEND_QUERY_WORDS = {"yes": "to send", "optional": "optional", "no": "not sent"}
 RELATION_WORDS = {"instead": "instead of the code", "with": "with the code", "query": "after a query"}
-WITHOUT_TEXT = (
-    "Note text and quotes are left out. This is no de-identification: ids, dates, author roles, offsets and hashes "
-    "are kept and can lead back to a patient."
-)
 SEVERITY_WORDS = {"error": "points to another code", "warning": "caution", "info": "for information"}
 REVIEWER_ONLY = "For a reviewer. Chartgap assigns no code and tells no provider what to write."
 
