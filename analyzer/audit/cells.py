@@ -22,6 +22,8 @@ def safe_cell(value: Any) -> Any:
     """A value as a cell: nothing for None, and an apostrophe before text that would be taken for a formula."""
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
 
 

@@ -24,7 +24,7 @@ from typing_extensions import TypedDict
 
 from analyzer.audit.cells import SEVERAL, read_table, write_table
 from analyzer.audit.folder import AuditFolder, NoteFacts
-from analyzer.audit.outputs import REPORTS_FILE
+from analyzer.audit.outputs import REPORTS
 from analyzer.codes import CodeTable, normalise
 from analyzer.errors import InputError, PackError
 from analyzer.packs import available_packs
@@ -329,7 +329,7 @@ def _match(audit: AuditFolder, claims: Sequence[Claim], pack_folders: Sequence[s
     rules_of = _rules_by_pack(pack_folders)
     facts_of = audit.facts()
     found = _Matched()
-    for _, report in audit.parsed(REPORTS_FILE, _JUDGED):
+    for _, report in audit.parsed(REPORTS, _JUDGED):
         facts = facts_of(report["note_ids"])
         claim = _claim_of(report, facts, by_encounter, by_note, by_day)
         supported = report["relevant"] and report["verdict"] == "supported"

@@ -23,7 +23,7 @@ from analyzer.audit.claims import CLAIMS, CLAIMS_SUMMARY, KINDS
 from analyzer.audit.copied import CopyForward, copy_forward
 from analyzer.audit.decisions import AGREEMENT
 from analyzer.audit.folder import NOTE, REPORT, AuditFolder
-from analyzer.audit.outputs import FAILURES_FILE, NOTES_FILE, REPORTS_FILE
+from analyzer.audit.outputs import FAILURES, NOTES, REPORTS
 from analyzer.audit.tallies import NOT_RECORDED, REPORT_SEEN, STATUSES, UNFINISHED, VERDICTS, GroupTally, Tallies
 from analyzer.audit.worklist import Entry, Worklist
 from analyzer.errors import InputError
@@ -98,7 +98,7 @@ def write_report(folder: Path) -> None:
     tallies, worklist = Tallies(), Worklist()
     labels: dict[str, str] = {}
     facts_of = audit.facts()
-    for offset, report in audit.parsed(REPORTS_FILE, REPORT_SEEN):
+    for offset, report in audit.parsed(REPORTS, REPORT_SEEN):
         tallies.add(report, facts_of(report["note_ids"]))
         worklist.add(report, offset, billed=not billed.isdisjoint(report["note_ids"]))
         for item in report["requirements"]:
@@ -204,7 +204,7 @@ def _months(tallies: Tallies) -> list[Group]:
 
 def _first_entries(audit: AuditFolder, worklist: Worklist) -> Iterator[WorklistEntry]:
     for entry in islice(worklist.entries(), INLINE):
-        yield WorklistEntry(entry, audit.parsed_at(REPORTS_FILE, entry.offset, REPORT))
+        yield WorklistEntry(entry, audit.parsed_at(REPORTS, entry.offset, REPORT))
 
 
 def _write_pages(folder: Path, worklist: Worklist, labels: dict[str, str]) -> list[tuple[str, int, int]]:
@@ -278,12 +278,12 @@ def _claims(folder: Path) -> Claims | None:
 def _copied(audit: AuditFolder) -> CopyForward | None:
     if not audit.has_notes:
         return None
-    return copy_forward(note for _, note in audit.parsed(NOTES_FILE, NOTE))
+    return copy_forward(note for _, note in audit.parsed(NOTES, NOTE))
 
 
 def _failures(audit: AuditFolder) -> Failures:
     found = Failures()
-    for _, failure in audit.parsed(FAILURES_FILE, TypeAdapter(dict[str, Any])):
+    for _, failure in audit.parsed(FAILURES, TypeAdapter(dict[str, Any])):
         found.reasons[str(failure.get("reason"))] += 1
         if len(found.first) < MAX_LISTED:
             found.first.append(failure)

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from analyzer.audit.folder import NOTE, REPORT, AuditFolder
-from analyzer.audit.outputs import NOTES_FILE, REPORTS_FILE
+from analyzer.audit.outputs import NOTES, REPORTS
 from analyzer.errors import InputError
 from analyzer.report import Evidence, GapReport, Requirement
 
@@ -170,18 +170,18 @@ def compare(before: Path, after: Path) -> Comparison:
     first, second = AuditFolder.open(before), AuditFolder.open(after)
     places: dict[Key, int] = {}
     seen: Counter[tuple[str, str]] = Counter()
-    for offset, identity in first.parsed(REPORTS_FILE, _IDENTITY):
+    for offset, identity in first.parsed(REPORTS, _IDENTITY):
         places[_key(identity, seen)] = offset
     result = Comparison(provenance=_provenance_differences(first, second))
     text_before, text_after = _texts(first), _texts(second)
     seen.clear()
-    for _, report in second.parsed(REPORTS_FILE, REPORT):
+    for _, report in second.parsed(REPORTS, REPORT):
         identity = _Identity(note_id=report.note_id, note_ids=report.note_ids, case_id=report.case_id, code=report.code)
         place = places.pop(_key(identity, seen), None)
         if place is None:
             result.only_after.append(report.case_id or report.note_id)
             continue
-        _add(result, first.parsed_at(REPORTS_FILE, place, REPORT), report, text_before, text_after)
+        _add(result, first.parsed_at(REPORTS, place, REPORT), report, text_before, text_after)
     if not result.both:
         raise InputError(f"{before} and {after} have no note in common (same note_id and code)")
     result.only_before = [name for name, _, _ in places]
@@ -201,12 +201,12 @@ def _texts(audit: AuditFolder) -> TextOf:
     """A note's text by its id, read when asked for; None where the audit holds no texts."""
     offsets: dict[str, int] = {}
     if audit.has_notes:
-        for offset, note in audit.parsed(NOTES_FILE, _NOTE_ID):
+        for offset, note in audit.parsed(NOTES, _NOTE_ID):
             offsets.setdefault(note["note_id"], offset)
 
     def text_of(note_id: str) -> str | None:
         offset = offsets.get(note_id)
-        return None if offset is None else audit.parsed_at(NOTES_FILE, offset, NOTE).text
+        return None if offset is None else audit.parsed_at(NOTES, offset, NOTE).text
 
     return text_of
 

@@ -25,7 +25,7 @@ from typing_extensions import TypedDict
 
 from analyzer.audit.cells import read_table
 from analyzer.audit.folder import AuditFolder
-from analyzer.audit.outputs import REPORTS_FILE
+from analyzer.audit.outputs import REPORTS
 from analyzer.audit.tallies import UNFINISHED
 from analyzer.errors import InputError
 from analyzer.formats.encoding import decode
@@ -260,7 +260,7 @@ def _matched(audit: AuditFolder, decisions: Sequence[Decision]) -> tuple[list[_I
     kept: dict[int, Decision] = {}
     unknown: set[str] = set()
     seen: set[tuple[str, str]] = set()
-    for _, report in audit.parsed(REPORTS_FILE, _REPORT):
+    for _, report in audit.parsed(REPORTS, _REPORT):
         text = (report["text_sha256"], report["code"])
         said = [*by_text.get(report["text_sha256"], ()), *by_note.get(report["note_id"], ())]
         said = [decision for decision in said if decision.code in (None, report["code"])]

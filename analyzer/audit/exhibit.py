@@ -18,7 +18,7 @@ from analyzer.audit.cells import SEVERAL, read_table
 from analyzer.audit.claims import CLAIMS
 from analyzer.audit.decisions import DECISIONS, Decision
 from analyzer.audit.folder import NOTE, REPORT, AuditFolder, NoteFacts
-from analyzer.audit.outputs import NOTES_FILE, REPORTS_FILE
+from analyzer.audit.outputs import NOTES, REPORTS
 from analyzer.errors import InputError
 from analyzer.render.environment import environment
 from analyzer.report import GapReport
@@ -64,7 +64,7 @@ def _exhibits(audit: AuditFolder, name: str) -> list[Exhibit]:
     facts_of = audit.facts()
     by_name: list[tuple[int, NoteFacts]] = []
     by_encounter: list[tuple[int, NoteFacts]] = []
-    for offset, identity in audit.parsed(REPORTS_FILE, _IDENTITY):
+    for offset, identity in audit.parsed(REPORTS, _IDENTITY):
         facts = facts_of(identity["note_ids"])
         if name in (identity["note_id"], identity["case_id"], *identity["note_ids"]):
             by_name.append((offset, facts))
@@ -74,10 +74,10 @@ def _exhibits(audit: AuditFolder, name: str) -> list[Exhibit]:
 
 
 def _exhibit(audit: AuditFolder, offset: int, facts: NoteFacts) -> Exhibit:
-    with (audit.path / REPORTS_FILE).open("rb") as handle:
+    with (audit.path / REPORTS).open("rb") as handle:
         handle.seek(offset)
         line = handle.readline().rstrip(b"\r\n")
-    report = audit.parsed_at(REPORTS_FILE, offset, REPORT)
+    report = audit.parsed_at(REPORTS, offset, REPORT)
     inputs = {str(one["path"]): str(one["sha256"]) for one in audit.run["inputs"]}
     return Exhibit(
         report=report,
@@ -96,7 +96,7 @@ def _text_hashes(audit: AuditFolder, report: GapReport) -> dict[str, str]:
         return {report.note_ids[0]: report.text_sha256}
     hashes = {}
     if audit.has_notes:
-        for _, note in audit.parsed(NOTES_FILE, NOTE):
+        for _, note in audit.parsed(NOTES, NOTE):
             if note.note_id in report.note_ids:
                 hashes[note.note_id] = hashlib.sha256(note.text.encode("utf-8")).hexdigest()
     return hashes or {report.case_id or report.note_id: report.text_sha256}

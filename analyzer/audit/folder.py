@@ -17,11 +17,10 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from analyzer.audit.cells import plain_cell
-from analyzer.audit.outputs import FAILURES_FILE, NOTES_FILE, REPORTS_FILE, RUN_FILE, SUMMARY_FILE
+from analyzer.audit.outputs import FAILURES, NOTES, REPORTS, RUN, SUMMARY
 from analyzer.errors import InputError
 from analyzer.note import Note
 from analyzer.report import GapReport
-
 
 _Shape = TypeVar("_Shape")
 
@@ -68,17 +67,17 @@ class AuditFolder:
         if not path.is_dir():
             raise InputError(f"{path}: {'is a file, not' if path.exists() else 'no such'} audit folder")
         try:
-            run = json.loads((path / RUN_FILE).read_bytes())
+            run = json.loads((path / RUN).read_bytes())
         except FileNotFoundError:
-            raise InputError(f"{path}: holds no {RUN_FILE}, so it is no complete audit") from None
+            raise InputError(f"{path}: holds no {RUN}, so it is no complete audit") from None
         except OSError as error:
-            raise InputError(f"{path / RUN_FILE}: {error.strerror}") from None
+            raise InputError(f"{path / RUN}: {error.strerror}") from None
         except ValueError:
-            raise InputError(f"{path / RUN_FILE}: not valid JSON") from None
+            raise InputError(f"{path / RUN}: not valid JSON") from None
         for key, kind in _RUN_KEYS.items():
             if not isinstance(run, dict) or not isinstance(run.get(key), kind):
-                raise InputError(f"{path / RUN_FILE}: {key}: missing or not as an audit writes it")
-        for name in (REPORTS_FILE, FAILURES_FILE):
+                raise InputError(f"{path / RUN}: {key}: missing or not as an audit writes it")
+        for name in (REPORTS, FAILURES):
             if not (path / name).is_file():
                 raise InputError(f"{path}: holds no {name}, so it is no complete audit")
         return cls(path, run)
@@ -91,15 +90,15 @@ class AuditFolder:
     @property
     def has_notes(self) -> bool:
         """Whether the notes' texts are here."""
-        return (self.path / NOTES_FILE).is_file()
+        return (self.path / NOTES).is_file()
 
     def record_outputs(self) -> None:
         """List in run.json everything that stands in the folder now, so that a later audit into it clears it away."""
-        names = sorted(child.name for child in self.path.iterdir() if child.name != RUN_FILE)
-        partial = self.path / f"{RUN_FILE}.partial"
+        names = sorted(child.name for child in self.path.iterdir() if child.name != RUN)
+        partial = self.path / f"{RUN}.partial"
         run = {**self.run, "outputs": names}
         partial.write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(self.path / RUN_FILE)
+        partial.replace(self.path / RUN)
 
     def lines(self, name: str) -> Iterator[tuple[int, int, bytes]]:
         """Number (from 1), byte offset and content of each line of one of the folder's JSON Lines files."""
@@ -122,8 +121,8 @@ class AuditFolder:
         for number, offset, raw in self.lines(name):
             count += 1
             yield offset, self._checked(name, number, raw, shape)
-        if name == REPORTS_FILE and count != self.run["reports"]:
-            raise InputError(f"{self.path / REPORTS_FILE}: holds {count} reports, {RUN_FILE} counts {self.run['reports']}")
+        if name == REPORTS and count != self.run["reports"]:
+            raise InputError(f"{self.path / REPORTS}: holds {count} reports, {RUN} counts {self.run['reports']}")
 
     def parsed_at(self, name: str, offset: int, shape: TypeAdapter[_Shape]) -> _Shape:
         """The line that begins at a byte offset which `parsed` gave."""
@@ -142,11 +141,11 @@ class AuditFolder:
 
     def reports(self) -> Iterator[GapReport]:
         """Every report, in the audit's order."""
-        return (report for _, report in self.parsed(REPORTS_FILE, REPORT))
+        return (report for _, report in self.parsed(REPORTS, REPORT))
 
     def failures(self) -> Iterator[dict[str, Any]]:
         """Every failure record, in the audit's order."""
-        return (failure for _, failure in self.parsed(FAILURES_FILE, TypeAdapter(dict[str, Any])))
+        return (failure for _, failure in self.parsed(FAILURES, TypeAdapter(dict[str, Any])))
 
     def facts(self) -> Callable[[Sequence[str]], NoteFacts]:
         """A function that tells what is known of a report's notes; to be asked once a report, in the reports' order.
@@ -172,7 +171,7 @@ class AuditFolder:
 
     def _fact_rows(self) -> Iterator[tuple[str, NoteFacts]]:
         """Note ids with their facts: from summary.csv, which every audit has, or from the notes."""
-        summary = self.path / SUMMARY_FILE
+        summary = self.path / SUMMARY
         if summary.is_file():
             with summary.open(encoding="utf-8-sig", newline="") as handle:
                 reader = csv.DictReader(handle)
@@ -182,7 +181,7 @@ class AuditFolder:
                         yield cells.get("note_id", ""), NoteFacts(**{name: cells.get(name) or None for name in _FACTS})
                     return
         if self.has_notes:
-            for _, note in self.parsed(NOTES_FILE, _FACTS_OF_NOTE):
+            for _, note in self.parsed(NOTES, _FACTS_OF_NOTE):
                 yield note["note_id"], NoteFacts(**{name: note.get(name) for name in _FACTS})  # type: ignore[arg-type]
 
 

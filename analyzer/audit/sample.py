@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from analyzer.audit.cells import SEVERAL, write_table
 from analyzer.audit.folder import REPORT, AuditFolder
-from analyzer.audit.outputs import REPORTS_FILE
+from analyzer.audit.outputs import REPORTS
 from analyzer.audit.tallies import REPORT_SEEN, UNFINISHED
 from analyzer.errors import InputError
 from analyzer.report import GapReport
@@ -60,7 +60,7 @@ def write_sample(folder: Path, size: int, seed: int) -> int:
     facts_of = audit.facts()
     drawn: dict[Stratum, list[tuple[int, int]]] = {}
     sizes: Counter[Stratum] = Counter()
-    for offset, report in audit.parsed(REPORTS_FILE, REPORT_SEEN):
+    for offset, report in audit.parsed(REPORTS, REPORT_SEEN):
         facts = facts_of(report["note_ids"])
         if not report["relevant"]:
             continue
@@ -76,7 +76,7 @@ def write_sample(folder: Path, size: int, seed: int) -> int:
     rows: list[list[Any]] = []
     for stratum, count in allocated(sizes, size).items():
         for _, offset in sorted(drawn[stratum], reverse=True)[:count]:
-            rows += _rows(audit.parsed_at(REPORTS_FILE, -offset, REPORT), stratum)
+            rows += _rows(audit.parsed_at(REPORTS, -offset, REPORT), stratum)
     write_table(folder / SAMPLE, COLUMNS, rows)
     return sizes.total()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from analyzer.audit.folder import NOTE, AuditFolder
-from analyzer.audit.outputs import NOTES_FILE
+from analyzer.audit.outputs import NOTES
 from analyzer.errors import ChartgapError, InputError
 from analyzer.note import Note
 from analyzer.report import Evidence, GapReport
@@ -75,20 +75,20 @@ def verify(folder: Path, judge: Judge, on_report: Callable[[int], None] = lambda
     audit = AuditFolder.open(folder)
     if not audit.has_notes:
         why = ": it was made without text" if audit.without_text else ""
-        raise InputError(f"{folder}: holds no {NOTES_FILE}, so nothing can be computed again{why}")
+        raise InputError(f"{folder}: holds no {NOTES}, so nothing can be computed again{why}")
     result = Verification()
-    notes = (note for _, note in audit.parsed(NOTES_FILE, NOTE))
+    notes = (note for _, note in audit.parsed(NOTES, NOTE))
     for report in audit.reports():
         own = list(islice(notes, len(report.note_ids)))
         if sorted(note.note_id for note in own) != sorted(report.note_ids):
-            raise InputError(f"{folder}: {NOTES_FILE} does not hold the notes of report {result.reports + 1}")
+            raise InputError(f"{folder}: {NOTES} does not hold the notes of report {result.reports + 1}")
         result.reports += 1
         name = report.case_id or report.note_id
         for kind in _problems(report, own, judge, result):
             result.note(kind, name)
         on_report(result.reports)
     if next(notes, None) is not None:
-        raise InputError(f"{folder}: {NOTES_FILE} holds more notes than there are reports")
+        raise InputError(f"{folder}: {NOTES} holds more notes than there are reports")
     return result
 
 
