@@ -10,12 +10,14 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from markupsafe import Markup
 from pydantic import TypeAdapter
 
 from analyzer.audit.cells import SEVERAL, read_table
@@ -25,7 +27,7 @@ from analyzer.audit.decisions import AGREEMENT
 from analyzer.audit.folder import NOTE, REPORT, AuditFolder
 from analyzer.audit.outputs import FAILURES, NOTES, REPORTS
 from analyzer.audit.tallies import NOT_RECORDED, REPORT_SEEN, STATUSES, UNFINISHED, VERDICTS, GroupTally, Tallies
-from analyzer.audit.worklist import Entry, Worklist
+from analyzer.audit.worklist import Entry, Kind, Worklist
 from analyzer.errors import InputError
 from analyzer.render.environment import environment
 from analyzer.render.wording import one_line, words
@@ -126,16 +128,19 @@ def write_report(folder: Path) -> None:
     }
     template = environment().get_template("committee.html.j2")
     with partial.open("w", encoding="utf-8", newline="\n") as handle:
-        handle.writelines(template.generate(**context, **_functions()))
+        handle.writelines(template.generate(**context, **_functions(labels)))
     partial.replace(folder / REPORT_PAGE)
 
 
-def _functions() -> dict[str, Any]:
-    return {
-        "parts_of_verdicts": parts_of_verdicts,
-        "parts_of_statuses": parts_of_statuses,
-        "verdict_words": verdict_words,
-    }
+def _functions(labels: Mapping[str, str]) -> dict[str, Any]:
+    functions = (parts_of_verdicts, parts_of_statuses, verdict_words)
+    return {function.__name__: function for function in functions} | {"chips_of": _chips(labels)}
+
+
+def _chips(labels: Mapping[str, str]) -> Callable[[Kind], Markup]:
+    """What there is to look at in notes of a kind, made once a kind: there are far fewer kinds than notes."""
+    macro: Callable[..., str] = vars(environment().get_template("worklist.html.j2").module)["chips"]
+    return cache(lambda kind: Markup(macro(kind, labels)))
 
 
 def verdict_words(verdict: str) -> str:
@@ -216,20 +221,20 @@ def _write_pages(folder: Path, worklist: Worklist, labels: dict[str, str]) -> li
     names = [f"worklist-{number:04d}.html" for number in range(1, count + 1)]
     ranks = [(INLINE + 1 + n * PER_PAGE, min(INLINE + (n + 1) * PER_PAGE, total)) for n in range(count)]
     template = environment().get_template("worklist_page.html.j2")
+    functions = _functions(labels)
     if count:
         partial.mkdir()
     rest = islice(worklist.entries(), INLINE, None)
     for number, (name, (first, last)) in enumerate(zip(names, ranks, strict=True)):
         context = {
             "entries": list(islice(rest, PER_PAGE)),
-            "labels": labels,
             "first": first,
             "last": last,
             "total": total,
             "before": names[number - 1] if number else None,
             "after": names[number + 1] if number + 1 < count else None,
         }
-        (partial / name).write_text(template.render(**context, **_functions()), encoding="utf-8", newline="\n")
+        (partial / name).write_text(template.render(**context, **functions), encoding="utf-8", newline="\n")
     if final.is_dir():
         shutil.rmtree(final)
     if count:
