@@ -145,6 +145,14 @@ def test_many_groups_are_added_up(tmp_path: Path) -> None:
     assert "type 15" not in shown
 
 
+def test_very_many_files_are_told_apart_by_folder(tmp_path: Path) -> None:
+    notes = [note(k) for k in range(2)]
+    inputs = [{"path": f"in/a/{k}.txt", "sha256": "a", "bytes": 1, "records": 1} for k in range(40)]
+    reports = [simple(n, "supported") for n in notes]
+    folder = write_folder(tmp_path / "out", notes, reports, source="in/a/1.txt", inputs=inputs)
+    assert "in/a/ 2 2 0 0 0.0 0" in words_of(page_of(folder))
+
+
 def seen(report: GapReport) -> Any:
     return REPORT_SEEN.validate_json(report.to_json())
 

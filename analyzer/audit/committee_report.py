@@ -97,7 +97,7 @@ def write_report(folder: Path) -> None:
     """
     audit = AuditFolder.open(folder)
     billed = _billed_without_support(folder)
-    tallies, worklist = Tallies(), Worklist()
+    tallies, worklist = Tallies(by_folder=len(audit.run["inputs"]) > MAX_GROUPS), Worklist()
     labels: dict[str, str] = {}
     facts_of = audit.facts()
     for offset, report in audit.parsed(REPORTS, REPORT_SEEN):

@@ -130,8 +130,9 @@ class GroupTally:
 
 @dataclass(slots=True)
 class Tallies:
-    """Everything counted over an audit's reports."""
+    """Everything counted over an audit's reports. `by_folder`: sources are folders, for inputs of very many files."""
 
+    by_folder: bool = False
     reports: int = 0
     irrelevant: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
@@ -169,7 +170,11 @@ class Tallies:
             self.first_day = min(day, self.first_day or day)
             self.last_day = max(day, self.last_day or day)
         groups = [self._group("month", (day or "")[:7])]
-        groups += [self._group(name, getattr(facts, name) or NOT_RECORDED) for name in DIMENSIONS[1:]]
+        source = facts.input or NOT_RECORDED
+        if self.by_folder and "/" in source:
+            source = f"{source.rpartition('/')[0]}/"
+        for name, value in (("note_type", facts.note_type), ("author_role", facts.author_role), ("input", source)):
+            groups.append(self._group(name, value or NOT_RECORDED))
         if not report["relevant"]:
             self.irrelevant += 1
             for group in groups:
