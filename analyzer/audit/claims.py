@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from analyzer.audit.cells import SEVERAL, read_table, write_table
@@ -27,7 +27,7 @@ from analyzer.audit.folder import AuditFolder, NoteFacts
 from analyzer.audit.outputs import REPORTS
 from analyzer.codes import CodeTable, normalise
 from analyzer.errors import InputError, PackError
-from analyzer.packs import available_packs
+from analyzer.packs import Examples, available_packs
 from analyzer.report import VERDICT_WORDS
 from analyzer.yamlfile import line_of, read_yaml
 
@@ -72,13 +72,6 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class RuleExamples(_Strict):
-    """Codes (or procedures) that a rule must match, and some it must not."""
-
-    match: list[str] = Field(min_length=1)
-    no_match: list[str] = Field(min_length=1)
-
-
 class RuleCondition(_Strict):
     """What a report must say: every key that is given holds."""
 
@@ -116,7 +109,7 @@ class ClaimRule(_Strict):
     modifiers: str | None = None
     when: RuleCondition | None = None
     message: str
-    examples: RuleExamples
+    examples: Examples
     source: str
 
 
@@ -189,6 +182,9 @@ def claim_rules(pack_folder: str) -> tuple[ClaimRule, ...]:
         where = tuple(first["loc"])
         raise PackError(shown, line_of(lines, where), ".".join(map(str, where)), first["msg"]) from None
     for number, rule in enumerate(rules):
+        if not rule.examples.match or not rule.examples.no_match:
+            said = f"rule {rule.id!r} needs a code it must match and one it must not"
+            raise PackError(shown, line_of(lines, ("rules", number)), f"rules.{number}.examples", said)
         for key in ("codes", "with_code", "procedures", "modifiers"):
             try:
                 re.compile(getattr(rule, key) or "")
