@@ -43,6 +43,8 @@ from analyzer.weighing import weigh
 
 _QUOTE_LEFT, _QUOTE_RIGHT, _QUOTE_MOST = 4, 6, 20
 _STOPS = {";", "|"}
+_SPACE = re.compile(r"\s+")
+_in_json = json.encoder.encode_basestring_ascii
 
 
 class Analyzer:
@@ -516,9 +518,9 @@ class _Builder:
             begin, stop = start - document.start, end - document.start
             section = self._section(segment)
             text = note.text[begin:stop]
-            key = (element, value, section, re.sub(r"\s+", " ", text.lower()))
+            key = (element, value, section, _SPACE.sub(" ", text.lower()))
             seen[(note.note_id, *key)] = count = seen.get((note.note_id, *key), 0) + 1
-            digest = hashlib.sha256(json.dumps([*key, count]).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+            digest = hashlib.sha256(f"[{', '.join(map(_in_json, key))}, {count}]".encode()).hexdigest()[:12]
             words = self._reading.words[segment]
             out.append(
                 Finding(
