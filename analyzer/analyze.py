@@ -51,10 +51,14 @@ class Analyzer:
     """Reports documentation gaps for one code. Build once, use for many notes; keeps no note between calls.
 
     `code` is used for notes that carry none. `pack_folders` hold packs of a hospital's own.
+    `plain` reads the slow way round, to the same reports: see `Reader`.
     Raises CodeError where the code is unknown, cannot be billed or is covered by no pack.
     """
 
-    def __init__(self, code: str | None = None, *, pack_folders: Sequence[str | Path] = ()) -> None:
+    def __init__(
+        self, code: str | None = None, *, pack_folders: Sequence[str | Path] = (), plain: bool = False
+    ) -> None:
+        self._plain = plain
         self._folders = list(pack_folders)
         self._packs: dict[str, Pack] = {}
         self._members: dict[str, Member] = {}
@@ -78,6 +82,7 @@ class Analyzer:
         for info in self._infos:
             if name in info.codes:
                 pack = load_pack_cached(self._packs, info.id, self._folders)
+                pack.reader.plain = self._plain
                 member = Member.of(pack, name)
                 self._members[code] = self._members[name] = member
                 return member

@@ -19,6 +19,12 @@ _ACCEPT = -1
 _Test = Callable[[str], bool]
 
 
+def parsed(regex: str) -> Sequence[Any]:
+    """The syntax tree of a regular expression. Raises re.error."""
+    tree: Sequence[Any] = sre_parse.parse(regex)
+    return tree
+
+
 def needed_letters(pattern: re.Pattern[str]) -> list[list[list[str]]]:
     """What a text in small letters holds if an ASCII pattern matches it: for one of the ways, of each group a string.
 

@@ -13,10 +13,9 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from re import _constants as sre  # type: ignore[attr-defined]
-from re import _parser as sre_parse  # type: ignore[attr-defined]
 from typing import Any
 
-from analyzer.reading.followers import Pattern
+from analyzer.reading.followers import Pattern, parsed
 from analyzer.reading.words import Words
 
 _MACRO = re.compile(r"\{([a-z][a-z0-9_]*)\}")
@@ -222,7 +221,7 @@ class Matcher:
         for pattern in rule.patterns:
             regex = expand(pattern, self.macros)
             try:
-                tree = sre_parse.parse(regex)
+                tree = parsed(regex)
                 whole, prefixes = first_words(tree)
             except (re.error, PatternError) as error:
                 raise PatternError(f"{pattern!r}: {error}") from None
