@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -264,8 +265,7 @@ class _Builder:
     def report(self) -> GapReport:
         note, judged, member = self._note, self._assessment, self._member
         table = CodeTable.load(note.date_of_service)
-        facts = frozenset(name for name, fact in judged.facts.items() if fact.holds)
-        requirements = [self._requirement(r, facts) for r in judged.requirements]
+        requirements = [self._requirement(r) for r in judged.requirements]
         by_basis = {
             basis: all(r.status == "documented" for r in requirements if r.basis == basis)
             for basis in ("coding", "audit")
@@ -324,7 +324,7 @@ class _Builder:
                 requirements,
                 {n.note_id: n.text for n in notes},
                 {n.note_id: n.date_of_service for n in notes},
-                [e for r in requirements for e in self._citable(r.id, facts)],
+                [e for r in requirements for e in self._citable(r.id)],
             )
             if queries
             else [],
@@ -352,24 +352,26 @@ class _Builder:
                     out[r.id] = first
         return out
 
-    def _citable(self, requirement: str, facts: frozenset[str]) -> list[Evidence]:
+    def _citable(self, requirement: str) -> list[Evidence]:
         """The newest answer of the context that a query may cite: a dated record, of a fact of the past."""
         cases = self._member.pack.cases
-        if requirement not in cases.cite_context or not (cases.cite_when is None or cases.cite_when in facts):
+        if requirement not in cases.cite_context or not (
+            cases.cite_when is None or self._assessment.facts[cases.cite_when].holds
+        ):
             return []
         places = self._answers.get(requirement, ())
         return [e for e in places if e.note_id in self._context and e.date is not None][:1]
 
-    def _requirement(self, r: Judged, facts: frozenset[str]) -> Requirement:
+    def _requirement(self, r: Judged) -> Requirement:
         evidence = self._evidence(r.spots[:6], r.sides)[:4]
         query = None
         if self._assessment.relevant and r.status != "documented":
             query = self._member.pack.queries.build(
                 r.id,
                 r.status,  # type: ignore[arg-type]
-                facts,
+                self._facts_asked,
                 evidence,
-                self._citable(r.id, facts),
+                self._citable(r.id),
             )
         return Requirement(
             id=r.id,
@@ -387,6 +389,12 @@ class _Builder:
             ],
             sources=r.sources,
         )
+
+    @cached_property
+    def _facts_asked(self) -> frozenset[str]:
+        """Those facts that hold, of all that the pack's questions ask for."""
+        facts = self._assessment.facts
+        return frozenset(name for name in self._member.pack.queries.facts if facts[name].holds)
 
     def _candidates(self, table: CodeTable) -> list[CandidateCode]:
         judged = self._assessment

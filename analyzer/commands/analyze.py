@@ -16,6 +16,7 @@ from analyzer.commands.options import (
     CodeOption,
     DateOption,
     EncodingOption,
+    MapOption,
     PackFolderOption,
     SettingOption,
     analyzer_for,
@@ -46,7 +47,9 @@ class FailOn(StrEnum):
 
 
 def analyze(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Text, .json or .jsonl notes; - for stdin.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Notes in any format that is read; - for stdin.")
+    ],
     form: Annotated[Format, typer.Option("--format", help="json: one object, or JSON lines for several notes.")] = (
         Format.TEXT
     ),
@@ -59,6 +62,7 @@ def analyze(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
     queries: Annotated[bool, typer.Option("--queries", help="Show the combined queries as well (text).")] = False,
     encoding: EncodingOption = None,
+    mappings: MapOption = None,
     pack_folder: PackFolderOption = None,
     case: Annotated[
         bool, typer.Option("--case", help="Judge all notes together, as one encounter: one report.")
@@ -74,8 +78,8 @@ def analyze(
     ] = None,
 ) -> None:
     """Report on one or a few notes, or on several as one case."""
-    records = readable_records(files, note_defaults(date_of_service, setting), encoding)
-    about = readable_records(context, note_defaults(None, setting), encoding) if context else []
+    records = readable_records(files, note_defaults(date_of_service, setting), encoding, mappings or ())
+    about = readable_records(context, note_defaults(None, setting), encoding, mappings or ()) if context else []
     analyzer = analyzer_for(code, pack_folder or ())
     if case:
         groups = [records]
