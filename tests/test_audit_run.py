@@ -487,6 +487,11 @@ def test_a_machine_that_kills_every_worker_ends_the_run(tmp_path: Path, monkeypa
         audit([path], tmp_path / "out", SampleSource(), engine=local_engine(1))
 
 
+def test_workers_that_die_as_they_start_end_the_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="end as they start"):
+        audit([file(tmp_path, "a.txt", "x")], tmp_path / "out", SampleSource(refuse=POISON), engine=local_engine(1))
+
+
 # Broken off and resumed
 
 
