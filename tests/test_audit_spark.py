@@ -60,17 +60,26 @@ def test_an_audit_on_spark_writes_the_same_bytes(tmp_path: Path, spark: Any, sam
 def test_a_dataframe_of_notes_gives_a_dataframe_of_the_librarys_reports(
     spark: Any, samples: list[Note], analyzer: Analyzer
 ) -> None:
+    from pyspark.sql import functions as F
+
     some = samples[:6]
     rows = [(n.note_id, n.text, n.date_of_service, n.setting, n.author_role, n.note_type, 7) for n in some]
     rows.append(("bad", "x", date(2025, 1, 2), "nowhere", None, None, 7))
     names = "note_id string, text string, date_of_service date, setting string, author_role string, note_type string"
     # One partition: each Python process loads an analyzer.
     frame = spark.createDataFrame(rows, names + ", price int").coalesce(1)
-    found = {row.note_id: row for row in gap_reports(frame).collect()}
+    reports = gap_reports(frame).cache()
+    found = {row.note_id: row for row in reports.collect()}
     bad = found.pop("bad")
     assert "setting: Input should be" in bad.failure
     assert (bad.report, bad.verdict, bad.note_ids) == (None, None, ["bad"])
     assert {k: row.report for k, row in found.items()} == {n.note_id: analyzer.report(n).to_json() for n in some}
+    # As docs/audit-on-spark.md shows it.
+    shape = "array<struct<id string, status string, reason string>>"
+    gaps = reports.select("note_id", F.explode(F.from_json(F.get_json_object("report", "$.requirements"), shape)))
+    assert {(row.note_id, row.col.id, row.col.status) for row in gaps.collect()} == {
+        (n.note_id, r.id, r.status) for n in some for r in analyzer.report(n).requirements
+    }
 
 
 def test_a_dataframe_that_is_no_table_of_notes(spark: Any) -> None:
