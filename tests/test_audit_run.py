@@ -634,6 +634,7 @@ def test_an_input_that_changes_under_the_run_is_noticed(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"n\.jsonl: changed while the audit ran"):
         audit([path], tmp_path / "out", Judged(report))
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_an_input_that_vanishes_ends_in_a_message_and_can_be_resumed(tmp_path: Path) -> None:
