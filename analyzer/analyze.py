@@ -91,7 +91,7 @@ class Analyzer:
     def report(self, note: Note) -> GapReport:
         """The gap report of one note. Raises CodeError for the note's own code."""
         member = self._for_note(note)
-        reading = member.pack.reader.read(note.text)
+        reading = member.read(note.text)
         about = {
             "setting": note.setting,
             "author_role": note.author_role,
@@ -166,7 +166,7 @@ class _Builder:
         prompts = []
         if not note.complete:
             prompts = [
-                Prompt(requirement=r.id, question=member.pack.queries.prompt(r.id))
+                Prompt(requirement=r.id, question=member.queries.prompt(r.id))
                 for r in requirements
                 if r.status != "documented" and judged.relevant
             ]
@@ -208,7 +208,7 @@ class _Builder:
                 ReviewFlag(id=f.id, message=f.message, evidence=self._evidence(f.spots[:3])) for f in judged.flags
             ],
             candidate_codes=self._candidates(table),
-            queries=member.pack.queries.combine(
+            queries=member.queries.combine(
                 queries, requirements, {note.note_id: note.text}, {note.note_id: note.date_of_service}
             )
             if queries
@@ -230,7 +230,7 @@ class _Builder:
         evidence = self._evidence(r.spots[:6], r.sides)[:4]
         query = None
         if self._assessment.relevant and r.status != "documented":
-            query = self._member.pack.queries.build(r.id, r.status, facts, evidence)  # type: ignore[arg-type]
+            query = self._member.queries.build(r.id, r.status, facts, evidence)  # type: ignore[arg-type]
         return Requirement(
             id=r.id,
             label=r.label,
