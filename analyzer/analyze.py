@@ -13,6 +13,7 @@ from typing import Any
 from analyzer.assessment import Assessment, Judged
 from analyzer.codes import CodeTable, normalise
 from analyzer.errors import CodeError
+from analyzer.family import AUTO, best_member
 from analyzer.judging import Spot
 from analyzer.linking import Linked
 from analyzer.members import Member
@@ -41,7 +42,8 @@ _STOPS = {";", "|"}
 class Analyzer:
     """Reports documentation gaps for one code. Build once, use for many notes; keeps no note between calls.
 
-    `code` is used for notes that carry none. `pack_folders` hold packs of a hospital's own.
+    `code` is used for notes that carry none; "auto" judges such a note for the member of the first pack's family that
+    it would support, or for the family's default code. `pack_folders` hold packs of a hospital's own.
     Raises CodeError where the code is unknown, cannot be billed or is covered by no pack.
     """
 
@@ -50,8 +52,9 @@ class Analyzer:
         self._packs: dict[str, Pack] = {}
         self._members: dict[str, Member] = {}
         self._infos = available_packs(self._folders)
-        self.code = code or self._infos_default()
-        self._member(self.code, None)
+        self._default = self._infos_default()
+        self.code = code or self._default
+        self._member(self._default if self.code == AUTO else self.code, None)
 
     def _infos_default(self) -> str:
         return load_pack_cached(self._packs, self._infos[0].id, self._folders).head.default_code
@@ -77,13 +80,22 @@ class Analyzer:
     def _for_note(self, note: Note) -> Member:
         """The note's own code decides; a reportable one without a pack leaves the analyzer's code, with a warning."""
         if note.code is None:
-            return self._member(self.code, note.date_of_service)
+            return self._own(note)
         name = normalise(note.code)
         if not self._covers(name):
             problem = CodeTable.load(note.date_of_service).check(note.code)
             if problem is None or problem.kind == "not_carried":
-                return self._member(self.code, note.date_of_service)
+                return self._own(note)
         return self._member(note.code, note.date_of_service)
+
+    def _own(self, note: Note) -> Member:
+        """The member for a note without a code that decides: the analyzer's, or the one that fits the note best."""
+        if self.code != AUTO:
+            return self._member(self.code, note.date_of_service)
+        default = self._member(self._default, note.date_of_service)
+        family = [self._member(code, note.date_of_service) for code in default.pack.head.codes]
+        reading = default.pack.reader.read(note.text)
+        return best_member(family, reading, note.date_of_service, _about(note)) or default
 
     def _covers(self, name: str | None) -> bool:
         return any(name in info.codes for info in self._infos)
@@ -92,13 +104,7 @@ class Analyzer:
         """The gap report of one note. Raises CodeError for the note's own code."""
         member = self._for_note(note)
         reading = member.read(note.text)
-        about = {
-            "setting": note.setting,
-            "author_role": note.author_role,
-            "note_type": note.note_type,
-            "code": normalise(note.code) if note.code else None,
-        }
-        linked, assessment = member.assess(reading, note.date_of_service, about)
+        linked, assessment = member.assess(reading, note.date_of_service, _about(note))
         return _Builder(member, note, linked, assessment).report()
 
     def reports(self, notes: Iterable[Note]) -> Iterator[GapReport]:
@@ -137,6 +143,16 @@ def load_pack_cached(cache: dict[str, Pack], name: str, folders: Sequence[str | 
     if name not in cache:
         cache[name] = load_pack(name, folders)
     return cache[name]
+
+
+def _about(note: Note) -> dict[str, str | None]:
+    """What is known of a note beside its text, for the pack's facts."""
+    return {
+        "setting": note.setting,
+        "author_role": note.author_role,
+        "note_type": note.note_type,
+        "code": normalise(note.code) if note.code else None,
+    }
 
 
 def _period(earliest: date | None, latest: date | None) -> str | None:

@@ -107,13 +107,15 @@ class Cue(_Strict):
 class CodeSpec(_Strict):
     """One code of the family: which region values are its own, which neighbours.
 
-    `regions` says how this code calls a region that it does not tell apart. `words` and `lists` stand in for `{name}`
+    `regions` says how this code calls a region that it does not tell apart; a `last_resort` is chosen for a note only
+    where no other code of the pack fits. `words` and `lists` stand in for `{name}`
     and `$name` in the pack's rules; `$target`, `$neighbours` and `$regions` (both) are always there.
     """
 
     target: list[str]
     neighbours: list[str] = Field(default_factory=list)
     regions: dict[str, str] = Field(default_factory=dict)
+    last_resort: bool = False
     words: dict[str, str] = Field(default_factory=dict)
     lists: dict[str, list[str]] = Field(default_factory=dict)
 
@@ -137,6 +139,7 @@ class PackHead(_Strict):
     inner_values: list[str] = Field(default_factory=list)
     sections: list[str]
     linking: dict[str, Any]
+    primary_fact: str | None = None
     code_set: str
     sources: dict[str, str]
 
