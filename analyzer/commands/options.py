@@ -35,7 +35,8 @@ CodeOption = Annotated[
     str | None,
     typer.Option(
         "--code",
-        help="Code for notes that carry none; auto: the one of its family that the note would support. [default: the first pack's own]",
+        help="Code for notes that carry none; auto: the one of its family that a note would support. "
+        "[default: the first pack's own]",
     ),
 ]
 DateOption = Annotated[
