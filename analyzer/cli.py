@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from analyzer.commands.analyze import analyze
 from analyzer.commands.audit import audit
+from analyzer.commands.codes import codes_app
 from analyzer.commands.evaluate import evaluate
 from analyzer.commands.packs import packs_app
 from analyzer.commands.serve import keys_app, mcp, serve
@@ -72,6 +73,7 @@ def version() -> None:
 for _command in (analyze, audit, evaluate, serve, mcp):
     app.command()(_command)
 app.add_typer(packs_app, name="packs")
+app.add_typer(codes_app, name="codes")
 app.add_typer(keys_app, name="keys")
 
 if __name__ == "__main__":
