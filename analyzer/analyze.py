@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +173,7 @@ class _Builder:
     def report(self) -> GapReport:
         note, judged, member = self._note, self._assessment, self._member
         table = CodeTable.load(note.date_of_service)
-        facts = frozenset(name for name, fact in judged.facts.items() if fact.holds)
-        requirements = [self._requirement(r, facts) for r in judged.requirements]
+        requirements = [self._requirement(r) for r in judged.requirements]
         by_basis = {
             basis: all(r.status == "documented" for r in requirements if r.basis == basis)
             for basis in ("coding", "audit")
@@ -242,11 +242,11 @@ class _Builder:
             warnings=warnings,
         )
 
-    def _requirement(self, r: Judged, facts: frozenset[str]) -> Requirement:
+    def _requirement(self, r: Judged) -> Requirement:
         evidence = self._evidence(r.spots[:6], r.sides)[:4]
         query = None
         if self._assessment.relevant and r.status != "documented":
-            query = self._member.queries.build(r.id, r.status, facts, evidence)  # type: ignore[arg-type]
+            query = self._member.queries.build(r.id, r.status, self._facts_asked, evidence)  # type: ignore[arg-type]
         return Requirement(
             id=r.id,
             label=r.label,
@@ -259,6 +259,12 @@ class _Builder:
             query=query,
             sources=r.sources,
         )
+
+    @cached_property
+    def _facts_asked(self) -> frozenset[str]:
+        """Those facts that hold, of all that the pack's questions ask for."""
+        facts = self._assessment.facts
+        return frozenset(name for name in self._member.pack.queries.facts if facts[name].holds)
 
     def _candidates(self, table: CodeTable) -> list[CandidateCode]:
         judged = self._assessment

@@ -16,6 +16,7 @@ from analyzer.commands.options import (
     CodeOption,
     DateOption,
     EncodingOption,
+    MapOption,
     PackFolderOption,
     SettingOption,
     analyzer_for,
@@ -46,7 +47,9 @@ class FailOn(StrEnum):
 
 
 def analyze(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Text, .json or .jsonl notes; - for stdin.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Notes in any format that is read; - for stdin.")
+    ],
     form: Annotated[Format, typer.Option("--format", help="json: one object, or JSON lines for several notes.")] = (
         Format.TEXT
     ),
@@ -59,11 +62,12 @@ def analyze(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
     queries: Annotated[bool, typer.Option("--queries", help="Show the combined queries as well (text).")] = False,
     encoding: EncodingOption = None,
+    columns: MapOption = None,
     pack_folder: PackFolderOption = None,
 ) -> None:
     """Report on one or a few notes."""
     defaults = note_defaults(date_of_service, setting)
-    records = readable_records(files, defaults, encoding)
+    records = readable_records(files, defaults, encoding, columns or ())
     analyzer = analyzer_for(code, pack_folder or ())
     reports = [report_of_record(record, analyzer) for record in records]
     _warn_of_release(reports)
@@ -87,9 +91,7 @@ def _warn_of_release(reports: list[GapReport]) -> None:
     outside = [r for r in reports if r.date_of_service is not None and CodeTable.load(r.date_of_service).warning]
     if outside:
         code_set = outside[0].provenance.code_set
-        warn(
-            f"{len(outside)} of {len(reports)} dates of service lie outside the code-set releases held ({code_set} used)"
-        )
+        warn(f"{len(outside)} of {len(reports)} dates of service lie outside the code-set releases ({code_set} used)")
 
 
 def _write(text: str, output: Path | None) -> None:
