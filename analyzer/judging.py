@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any
 
 from analyzer.dates import DateReader
-from analyzer.linking import Linked
+from analyzer.linking import Event, Linked
 from analyzer.reading.reader import Mention
 
 SAID = ("affirmed", "historical")
@@ -176,6 +176,7 @@ class _Search:
     tags: frozenset[str]
     not_tags: frozenset[str]
     stale: bool
+    unassessed: bool
     sites: frozenset[str] | None
     same: tuple[str, ...]
     not_same: tuple[str, ...]
@@ -206,6 +207,7 @@ class _Search:
             tags=asked("tags") or frozenset(),
             not_tags=asked("not_tags") or frozenset(),
             stale=spec.get("stale", True),
+            unassessed=spec.get("unassessed", False),
             sites=asked("site"),
             same=tuple(_listed(spec.get("same"))),
             not_same=tuple(_listed(spec.get("not_same"))),
@@ -245,6 +247,8 @@ class _Search:
             if not self.tags <= m.tags or not self.not_tags.isdisjoint(m.tags):
                 continue
             if not self.stale and segment.stale:
+                continue
+            if self.unassessed and m.segment not in linked.unassessed:
                 continue
             written = linked.segment_dates.get(m.segment)
             if written is not None:
@@ -291,7 +295,12 @@ class FactBook:
         self._rules: dict[str, Rule] = {}
         for name, spec in specs.items():
             near = spec.get("near") or {}
-            used = [*_listed(spec.get("any")), *_listed(spec.get("spots")), *_listed(near.get("facts"))]
+            used = [
+                *_listed(spec.get("any")),
+                *_listed(spec.get("apart")),
+                *_listed(spec.get("spots")),
+                *_listed(near.get("facts")),
+            ]
             for other in [*used, *(f for key in ("same", "not_same", "of") for f in _listed(spec.get(key)))]:
                 if other not in self._rules:
                     raise ExpressionError(f"{name}: no fact above is called {other!r}")
@@ -314,6 +323,8 @@ class FactBook:
             return _when(compile_expression(spec["when"], above), _listed(spec.get("spots")))
         if "any" in spec:
             return _any(list(spec["any"]))
+        if "apart" in spec:
+            return _apart(*spec["apart"])
         if spec["linked"] == "note":
             pattern, key = re.compile(spec["matches"], re.I), spec["key"]
             return lambda case: Fact(pattern.search(case.about.get(key) or "") is not None)
@@ -330,7 +341,9 @@ class FactBook:
         ages: dict[int, Spot] = {}
         for spot in dated.spots:
             segment = linked.reading.segments[spot.segment]
-            found = self._dates.find(linked.reading.text[segment.start : segment.end], service)
+            part = linked.reading.told(spot.segment)
+            told = part.service if part is not None else service
+            found = self._dates.find(linked.reading.text[segment.start : segment.end], told)
             beside = [
                 (max(d.start - (spot.end - segment.start), spot.start - segment.start - d.end), d.start, d.latest)
                 for d in found
@@ -357,6 +370,8 @@ class FactBook:
             event = linked.event
             if event is None:
                 return Fact(False)
+            if spec.get("against"):
+                return _told_apart(linked, event, linked.other_event)
             if spec.get("specific") and event.value == "unspecified":
                 return Fact(False)
             if event.score < float(spec.get("score", -99)):
@@ -376,6 +391,8 @@ class FactBook:
             return Fact(True, spots)
         if what == "other_event":
             event = linked.other_event
+            if spec.get("against"):
+                return _told_apart(linked, event, linked.event)
             return Fact(event is not None, [_spot(m) for m in event.mentions] if event else [])
         if what == "date":
             if linked.date is None:
@@ -395,8 +412,23 @@ class FactBook:
         if what == "date_conflict":
             if linked.date_conflict is None:
                 return Fact(False)
-            return Fact(True, [Spot(c.start, c.end, c.segment, "affirmed") for c in linked.date_conflict])
+            spots = [Spot(c.start, c.end, c.segment, "affirmed") for c in linked.date_conflict]
+            if "side" in spec:
+                # The dates of two notes, the earlier note's first.
+                spots.sort(key=lambda s: s.segment)
+                apart = len({linked.reading.part_of(s.segment) for s in spots}) > 1
+                return Fact(apart, [spots[spec["side"]]] if apart else [])
+            return Fact(True, spots)
         raise ExpressionError(f"nothing linked is called {what!r}")
+
+
+def _told_apart(linked: Linked, event: Event | None, other: Event | None) -> Fact:
+    """An event's account where another note has a different one: the words that name the event first."""
+    part_of = linked.reading.part_of
+    if event is None or other is None or part_of(event.segment) == part_of(other.segment):
+        return Fact(False)
+    named = sorted(event.mentions, key=lambda m: ("landing" in m.tags, m.value != event.value, m.start))
+    return Fact(True, [_spot(m) for m in named])
 
 
 def _spot(m: Mention) -> Spot:
@@ -416,5 +448,19 @@ def _any(names: list[str]) -> Rule:
     def rule(case: Facts) -> Fact:
         spots = [s for other in names for s in case[other].spots]
         return Fact(any(case.holds[other] for other in names), spots)
+
+    return rule
+
+
+def _apart(one: str, other: str) -> Rule:
+    """One fact said in notes that do not say the other, while further notes say only the other."""
+
+    def rule(case: Facts) -> Fact:
+        part_of = case.linked.reading.part_of
+        here, there = case[one], case[other]
+        ones, others = ({part_of(s.segment) for s in fact.spots} if fact.holds else set() for fact in (here, there))
+        if not (ones - others and others - ones):
+            return Fact(False)
+        return Fact(True, [s for s in here.spots if part_of(s.segment) not in others])
 
     return rule

@@ -111,7 +111,7 @@ class Answers:
                     twice = Fault(pointer=f"/{key}/{number}/note_id", detail="is used twice in this case")
                     raise ProblemError("invalid", errors=[twice])
                 seen.add(note.note_id)
-        return self._analyzer.case(notes, context, case_id=case_id, code=code)  # type: ignore[attr-defined, no-any-return]
+        return self._analyzer.case(notes, context, case_id=case_id, code=code)
 
     def _pack(self, job: Job) -> Answer:
         known = {info.id: info for info in available_packs(self._folders)}

@@ -82,7 +82,7 @@ class AnalyzerSource:
         """Load the packs. Raises ChartgapError for a code or pack that can't be used."""
         from analyzer.analyze import Analyzer
 
-        return Analyzer(self.code, pack_folders=self.pack_folders)  # type: ignore[return-value]
+        return Analyzer(self.code, pack_folders=self.pack_folders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +91,12 @@ class ReadOptions:
 
     defaults: Defaults = field(default_factory=Defaults)
     encoding: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def records(self, file: InputFile) -> Iterator[Record]:
         """The file's records, streamed. Raises InputError for a file that can't be opened any more."""
         try:
-            yield from read_records(file, self.defaults, encoding=self.encoding)
+            yield from read_records(file, self.defaults, encoding=self.encoding, columns=self.columns)
         except OSError as error:
             raise InputError(f"{file.shown}: {error.strerror or type(error).__name__}") from None
 

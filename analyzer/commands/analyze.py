@@ -1,4 +1,4 @@
-"""`chartgap analyze`: report on one or a few notes."""
+"""`chartgap analyze`: report on one or a few notes, or on several as one case."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from analyzer.commands.options import (
     analyzer_for,
     note_defaults,
     readable_records,
+    report_of_case,
     report_of_record,
     terminal,
     warn,
@@ -62,21 +63,43 @@ def analyze(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
     queries: Annotated[bool, typer.Option("--queries", help="Show the combined queries as well (text).")] = False,
     encoding: EncodingOption = None,
-    columns: MapOption = None,
+    mappings: MapOption = None,
     pack_folder: PackFolderOption = None,
+    case: Annotated[
+        bool, typer.Option("--case", help="Judge all notes together, as one encounter: one report.")
+    ] = False,
+    context: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--context",
+            metavar="FILE",
+            help="Earlier notes, a referral or a transcript: shows where gaps are answered, changes no verdict. "
+            "Can be repeated.",
+        ),
+    ] = None,
 ) -> None:
-    """Report on one or a few notes."""
-    defaults = note_defaults(date_of_service, setting)
-    records = readable_records(files, defaults, encoding, columns or ())
+    """Report on one or a few notes, or on several as one case."""
+    records = readable_records(files, note_defaults(date_of_service, setting), encoding, mappings or ())
+    about = readable_records(context, note_defaults(None, setting), encoding, mappings or ()) if context else []
     analyzer = analyzer_for(code, pack_folder or ())
-    reports = [report_of_record(record, analyzer) for record in records]
+    if case:
+        groups = [records]
+        reports = [report_of_case(records, about, analyzer, code)]
+    else:
+        groups = [[record] for record in records]
+        reports = [
+            report_of_case([record], about, analyzer, code).model_copy(update={"case_id": None})
+            if about
+            else report_of_record(record, analyzer)
+            for record in records
+        ]
     _warn_of_release(reports)
     if form is Format.JSON:
         _write("".join(report.to_json() + "\n" for report in reports), output)
     elif form is Format.HTML:
         from analyzer.render.page import render_page
 
-        texts = ({record.note.note_id: record.note.text} for record in records if record.note is not None)
+        texts = ({r.note.note_id: r.note.text for r in group if r.note is not None} for group in groups)
         _write(render_page(zip(reports, texts, strict=True)), output)
     else:
         _print_reports(reports, output, with_queries=queries)

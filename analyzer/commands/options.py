@@ -113,6 +113,24 @@ def report_of_record(record: Record, analyzer: Analyzer) -> GapReport:
         raise ChartgapError(f"{record.place}: {failure_reason(error)}") from None
 
 
+def report_of_case(
+    records: Sequence[Record], context: Sequence[Record], analyzer: Analyzer, code: str | None
+) -> GapReport:
+    """One report on several readable records judged together, with the records' own warnings added."""
+    from analyzer.audit.tasks import failure_reason
+
+    notes = [record.note for record in records if record.note is not None]
+    about = [record.note for record in context if record.note is not None]
+    try:
+        report = analyzer.case(notes, about, code=code)
+    except ChartgapError:
+        raise
+    except Exception as error:
+        raise ChartgapError(f"{', '.join(r.place for r in records)}: {failure_reason(error)}") from None
+    warnings = [warning for record in (*records, *context) for warning in record.warnings]
+    return report.model_copy(update={"warnings": [*report.warnings, *warnings]})
+
+
 def terminal() -> Console:
     from analyzer.render.terminal import MAX_WIDTH
 
