@@ -30,7 +30,7 @@ def best_member(
             continue
         spec, head = member.pack.head.codes[member.code], member.pack.head
         own = sum(m.tied == "index" and m.assertion != "negated" for m in linked.reading.mentions)
-        primary = head.primary_fact is not None and judged.env[head.primary_fact]
+        primary = judged.env.get(head.primary_fact or "", False)
         rank = (
             not spec.last_resort,
             primary,
