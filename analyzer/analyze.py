@@ -40,10 +40,12 @@ from analyzer.report import (
     VerdictBecause,
 )
 from analyzer.version import VERSION
-from analyzer.weighing import weigh
+from analyzer.weighing import leave_out_irrelevant, weigh
 
 _QUOTE_LEFT, _QUOTE_RIGHT, _QUOTE_MOST = 4, 6, 20
 _STOPS = {";", "|"}
+_SPACE = re.compile(r"\s+")
+_in_json = json.encoder.encode_basestring_ascii
 
 
 class Analyzer:
@@ -51,10 +53,14 @@ class Analyzer:
 
     `code` is used for notes that carry none; "auto" judges such a note for the member of the first pack's family that
     it would support, or for the family's default code. `pack_folders` hold packs of a hospital's own.
+    `plain` reads the slow way round, to the same reports: see `Reader`.
     Raises CodeError where the code is unknown, cannot be billed or is covered by no pack.
     """
 
-    def __init__(self, code: str | None = None, *, pack_folders: Sequence[str | Path] = ()) -> None:
+    def __init__(
+        self, code: str | None = None, *, pack_folders: Sequence[str | Path] = (), plain: bool = False
+    ) -> None:
+        self._plain = plain
         self._folders = list(pack_folders)
         self._packs: dict[str, Pack] = {}
         self._members: dict[str, Member] = {}
@@ -79,6 +85,7 @@ class Analyzer:
         for info in self._infos:
             if name in info.codes:
                 pack = load_pack_cached(self._packs, info.id, self._folders)
+                pack.reader.plain = self._plain
                 member = Member.of(pack, name)
                 self._members[code] = self._members[name] = member
                 return member
@@ -106,6 +113,10 @@ class Analyzer:
 
     def _covers(self, name: str | None) -> bool:
         return any(name in info.codes for info in self._infos)
+
+    def pack(self, name: str) -> Pack:
+        """A pack by its name, loaded once. Raises PackError for a name that is none."""
+        return load_pack_cached(self._packs, name, self._folders)
 
     def report(self, note: Note) -> GapReport:
         """The gap report of one note. Raises CodeError for the note's own code."""
@@ -136,6 +147,8 @@ class Analyzer:
         member = self._for_note(kept[-1].model_copy(update={"code": carried or code, "date_of_service": service}))
         drafts = member.pack.authors.drafts(kept)
         documents = [member.document(n, draft=draft) for n, draft in zip(kept, drafts, strict=True)]
+        if len(documents) > 1:
+            weigh(documents, member.pack.cases, member.pack.authors, member.pack.dates, member.alone)
         last = concluding(documents).note
         whole = last.model_copy(
             update={
@@ -145,9 +158,9 @@ class Analyzer:
                 "complete": all(n.complete for n in kept),
             }
         )
-        if len(documents) > 1:
-            weigh(documents, member.pack.cases, member.pack.authors, member.pack.dates, member.alone)
         linked, assessment = member.together(documents, whole)
+        if not assessment.relevant and len(documents) > 1 and leave_out_irrelevant(documents):
+            linked, assessment = member.together(documents, whole)
         told = _Elsewhere(member, whole, documents, [member.document(n) for n in beside])
         told.lift(assessment, linked)
         gaps = [r.id for r in assessment.requirements if r.status != "documented"]
@@ -528,9 +541,9 @@ class _Builder:
             begin, stop = start - document.start, end - document.start
             section = self._section(segment)
             text = note.text[begin:stop]
-            key = (element, value, section, re.sub(r"\s+", " ", text.lower()))
+            key = (element, value, section, _SPACE.sub(" ", text.lower()))
             seen[(note.note_id, *key)] = count = seen.get((note.note_id, *key), 0) + 1
-            digest = hashlib.sha256(json.dumps([*key, count]).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+            digest = hashlib.sha256(f"[{', '.join(map(_in_json, key))}, {count}]".encode()).hexdigest()[:12]
             words = self._reading.words[segment]
             out.append(
                 Finding(

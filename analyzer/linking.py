@@ -390,6 +390,13 @@ class Linker:
         event_segments = {e.segment: e for e in linked.events}
         best_event = linked.event
         for i, segment in enumerate(segments):
+            if segment.section in n["sections"]["undated"]:
+                continue
+            if (part := reading.told(i)) is not None:
+                service, age = part.service, part.age
+            found = self._dates.find(reading.text[segment.start : segment.end], service, age)
+            if not found:
+                continue
             here = by_segment.get(i, [])
             injuries = [m for m in here if m.element == n["injury"] and m.assertion in SAID and m.tied != "elsewhere"]
             causal = [m for m in here if m.element == self._n["cause"] and m.assertion in SAID]
@@ -399,12 +406,7 @@ class Linker:
                 and segments[best_event.segment].block == segment.block
                 and abs(i - best_event.segment) <= 2
             )
-            text = reading.text[segment.start : segment.end]
-            if segment.section in n["sections"]["undated"]:
-                continue
-            if (part := reading.told(i)) is not None:
-                service, age = part.service, part.age
-            for d in self._dates.find(text, service, age):
+            for d in found:
                 self._date_studies(reading, i, segment, here, d)
                 if d.kind == "absolute" and d.latest is not None:
                     linked.segment_dates[i] = max(d.latest, linked.segment_dates.get(i, d.latest))

@@ -13,6 +13,7 @@ import importlib.resources
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
@@ -189,7 +190,7 @@ class Pack:
         """The pack's questions as they read for one of its codes. Raises PackError."""
         return _query_book(self.place, self.head.codes[code])
 
-    @property
+    @cached_property
     def shown_elements(self) -> dict[str, frozenset[str]]:
         """Elements and values that a report's findings show; the others only help reading."""
         return {e: frozenset(self.head.elements[e]) - frozenset(self.head.inner_values) for e in self.head.shown}
@@ -438,7 +439,7 @@ def _case_rules(folder: Traversable | Path, head: PackHead, judging: dict[str, A
         known([course.requirement], requirements, "course", i)
         known([course.element], head.elements, "course", i)
         known(course.order, head.elements[course.element], "course", i)
-    for key in ("states", "opinions", "corrects"):
+    for key in ("states", "everywhere", "follow_up", "opinions", "corrects"):
         known(getattr(cases, key), head.elements, key)
     known(cases.cite_context, requirements, "cite_context")
     for name, spec in cases.facts.items():

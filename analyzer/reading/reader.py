@@ -78,6 +78,10 @@ class Reading:
         """The number of the note that a segment belongs to, counted from 0."""
         return max(0, bisect_right([p.first for p in self.parts], segment) - 1)
 
+    def accountable(self, segment: int) -> bool:
+        """Whether a segment's author could make an assessment of the case; always so in a reading of one note."""
+        return not self.parts or self.parts[self.part_of(segment)].accountable
+
     def told(self, segment: int) -> Part | None:
         """The note whose date of service a segment's words count from; None for a reading of one note."""
         return self.parts[self.retold.get(segment, self.part_of(segment))] if self.parts else None
@@ -176,7 +180,11 @@ class Conditions:
 
 
 class Reader:
-    """Reads notes with one pack's language. Build once, use for many notes; holds no note text between calls."""
+    """Reads notes with one pack's language. Build once, use for many notes; holds no note text between calls.
+
+    `plain` tries every rule at every word it can begin with and gives every sentence with a mention to spaCy and
+    medspaCy whole, the slow way round to the same mentions.
+    """
 
     def __init__(
         self,
@@ -193,6 +201,14 @@ class Reader:
         self._conditions = conditions
         self._assertions = assertions
         self._section_assertion = section_assertion
+
+    @property
+    def plain(self) -> bool:
+        return self._assertions.plain
+
+    @plain.setter
+    def plain(self, value: bool) -> None:
+        self._assertions.plain = value
 
     def read(self, text: str) -> Reading:
         """All mentions of a note."""
@@ -230,7 +246,7 @@ class Reader:
         """Matches whose side conditions hold."""
         return [
             m
-            for m in self._matcher.find(words)
+            for m in self._matcher.find(words, plain=self.plain)
             if (c := self._conditions.get(m.rule.order)) is None or c.hold(words, m, section)
         ]
 
