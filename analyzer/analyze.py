@@ -179,22 +179,13 @@ class Analyzer:
             yield self.report(note)
 
     def doc(self, note: Note) -> Any:
-        """A spaCy Doc over the note's own text with every finding as a labelled span in `doc.spans["chartgap"]`."""
-        import spacy
-        from spacy.tokens import SpanGroup
+        """A spaCy Doc over the note's own text: its sentences, medspaCy sections in `doc._.sections`, and every
+        finding as a labelled span in `doc.spans["chartgap"]`. Its vocabulary is its own and goes with it.
+        """
+        from analyzer.reading.docs import as_doc
 
         member = self._for_note(note)
-        nlp = spacy.blank("en")
-        doc = nlp.make_doc(note.text)
-        report = self.report(note)
-        spans = []
-        for finding in report.findings:
-            span = doc.char_span(
-                finding.start, finding.end, label=finding.element, kb_id=finding.value, alignment_mode="expand"
-            )
-            if span is not None:
-                spans.append(span)
-        doc.spans["chartgap"] = SpanGroup(doc, name="chartgap", spans=spans)
+        doc = as_doc(note.text, member.pack.reader.segments(note.text), self.report(note).findings)
         doc.user_data["chartgap_pack"] = member.pack.id
         return doc
 

@@ -91,6 +91,26 @@ def test_every_interpreter_gives_the_same_bytes(analyzer: Analyzer) -> None:
         assert told.stdout.strip() == ours, python
 
 
+def test_a_doc_has_the_notes_sentences_and_sections(analyzer: Analyzer) -> None:
+    text = "ASSESSMENT:\nHealed S3 fracture. Chronic coccyx pain.\n\nPLAN:\nCushion."
+    doc = analyzer.doc(Note(note_id="1", text=text))
+    assert [sentence.text.strip() for sentence in doc.sents] == [
+        "ASSESSMENT:",
+        "Healed S3 fracture.",
+        "Chronic coccyx pain.",
+        "PLAN:",
+        "Cushion.",
+    ]
+    told = [
+        (s.category, doc[s.title_start : s.title_end].text, doc[s.body_start : s.body_end].text) for s in doc._.sections
+    ]
+    assert told == [
+        ("assessment", "ASSESSMENT:", "Healed S3 fracture. Chronic coccyx pain."),
+        ("plan", "PLAN:", "Cushion."),
+    ]
+    assert ("injury_diagnosis", "fracture") in {(span.label_, span.kb_id_) for span in doc.spans["chartgap"]}
+
+
 def made_up(number: int) -> Note:
     """A short note whose names and numbers occur in no other."""
     rng = random.Random(number)

@@ -210,6 +210,10 @@ class Reader:
     def plain(self, value: bool) -> None:
         self._assertions.plain = value
 
+    def segments(self, text: str) -> list[Segment]:
+        """How a note is laid out, without reading it."""
+        return self._layout.segments(text)
+
     def read(self, text: str) -> Reading:
         """All mentions of a note."""
         segments = self._layout.segments(text)
