@@ -12,9 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from analyzer.analyze import Analyzer
 from analyzer.codes import CodeTable
@@ -24,13 +22,20 @@ from analyzer.packs import Pack, available_packs, load_pack
 from analyzer.queries import QueryBook
 from analyzer.querylint import LintProblem, lint
 from analyzer.report import GapReport
-from api.jobs import PROBLEM_JSON, Answer, Gap, Job, Kind, NoteRead
+from api.cards import cards, unread
+from api.cds_notes import records_of_call
+from api.cds_shapes import SERVICES, Card, HookAnswer, HookRequest
+from api.jobs import JSON, PROBLEM_JSON, Answer, Gap, Job, Kind, NoteRead
+from api.media import FHIR_JSON
+from api.note_bodies import document_notes, is_resource, read_json, read_note, records
 from api.offsets import convert, converter
-from api.problems import Fault, Name, Problem, ProblemError, faults, problem
+from api.problems import Fault, Problem, ProblemError, problem, refusing
 from api.shapes import (
     CaseRequest,
     CombineAnswer,
     CombineRequest,
+    DocumentsAnswer,
+    DocumentText,
     EditedQuery,
     LintAnswer,
     LintFinding,
@@ -39,10 +44,7 @@ from api.shapes import (
     OffsetUnit,
     PackAnswer,
     PackRequirement,
-    Revision,
 )
-
-_BodyT = TypeVar("_BodyT", bound=BaseModel)
 
 
 def problem_answer(detail: Problem, fault: str | None = None) -> Answer:
@@ -64,16 +66,17 @@ class Answers:
             "code": self._code,
             "lint": self._lint,
             "combine": self._combine,
+            "documents": self._documents,
+            "cds": self._cds,
         }
 
     def answer(self, job: Job) -> Answer:
         """The answer to a job, a problem where there is one. The text of an unexpected error is kept back."""
         try:
-            return self._by_kind[job.kind](job)
+            with refusing():
+                return self._by_kind[job.kind](job)
         except ProblemError as error:
             return problem_answer(error.problem)
-        except ValidationError as error:
-            return problem_answer(_unreadable(error))
         except CodeError as error:
             return problem_answer(problem("invalid", errors=[Fault(pointer="/code", detail=str(error))]))
         except InputError as error:
@@ -91,27 +94,20 @@ class Answers:
         return analyzer
 
     def _gap_report(self, job: Job) -> Answer:
-        note = _read(NoteRequest, job.body)
+        note = read_note(job.body, job.media_type)
         report = self._for_code(job.parameters.get("code")).report(note)
-        return _report_answer(report, [note], job, note.offset_unit, note.revision, note.model_fields_set)
+        return _report_answer(report, [note], job, note)
 
     def _case(self, job: Job) -> Answer:
-        case = _read(CaseRequest, job.body)
-        report = self._report_of_case(case.notes, case.context, case.case_id, case.code or job.parameters.get("code"))
-        notes = [*case.notes, *case.context]
-        return _report_answer(report, notes, job, case.offset_unit, case.revision, case.model_fields_set)
-
-    def _report_of_case(
-        self, notes: Sequence[Note], context: Sequence[Note], case_id: str | None, code: str | None
-    ) -> GapReport:
-        seen: set[str] = set()
-        for key, group in (("notes", notes), ("context", context)):
-            for number, note in enumerate(group):
-                if note.note_id in seen:
-                    twice = Fault(pointer=f"/{key}/{number}/note_id", detail="is used twice in this case")
-                    raise ProblemError("invalid", errors=[twice])
-                seen.add(note.note_id)
-        return self._analyzer.case(notes, context, case_id=case_id, code=code)  # type: ignore[attr-defined, no-any-return]
+        if job.media_type == JSON and not is_resource(job.body):
+            case = read_json(CaseRequest, job.body)
+        else:
+            kind = FHIR_JSON if job.media_type == JSON else job.media_type
+            case = CaseRequest(notes=document_notes(job.body, kind))
+        report = self._analyzer.case(
+            case.notes, case.context, case_id=case.case_id, code=case.code or job.parameters.get("code")
+        )
+        return _report_answer(report, [*case.notes, *case.context], job, case)
 
     def _pack(self, job: Job) -> Answer:
         known = {info.id: info for info in available_packs(self._folders)}
@@ -148,17 +144,13 @@ class Answers:
         return Answer(200, json.dumps({"release": table.release.label, **values}).encode())
 
     def _lint(self, job: Job) -> Answer:
-        asked = _read(LintRequest, job.body)
+        asked = LintRequest.model_validate_json(job.body)
         answer = LintAnswer(findings=_found(lint(asked.text, asked.record), asked.text, asked.offset_unit))
         return Answer(200, answer.model_dump_json().encode())
 
     def _combine(self, job: Job) -> Answer:
-        asked = _read(CombineRequest, job.body)
-        code = asked.code or job.parameters.get("code")
-        if len(asked.notes) == 1:
-            report = self._for_code(code).report(asked.notes[0])
-        else:
-            report = self._report_of_case(asked.notes, [], asked.case_id, code)
+        asked = read_json(CombineRequest, job.body)
+        report = self._report_of(asked.notes, asked.case_id, asked.code or job.parameters.get("code"))
         drafted = {r.id: r.query for r in report.requirements}
         chosen = []
         for number, edited in enumerate(asked.queries):
@@ -179,6 +171,40 @@ class Answers:
         answer = CombineAnswer(messages=messages, findings=found, compliant=not any(found.values()))
         return Answer(200, answer.model_dump_json().encode(), notes=_notes_read(asked.notes), code=report.code)
 
+    def _documents(self, job: Job) -> Answer:
+        found = records(job.body, job.media_type, job.parameters["name"])
+        if not found:
+            raise ProblemError("invalid", "the document holds no notes")
+        texts = [DocumentText(note=r.note, reason=r.reason, warnings=list(r.warnings)) for r in found]
+        notes = [record.note for record in found if record.note is not None]
+        return Answer(200, DocumentsAnswer(documents=texts).model_dump_json().encode(), notes=_notes_read(notes))
+
+    def _cds(self, job: Job) -> Answer:
+        call = HookRequest.model_validate_json(job.body)
+        found = records_of_call(call, SERVICES[job.parameters["service"]])
+        notes = [record.note for record in found if record.note is not None]
+        out: list[Card] = []
+        report = None
+        if notes:
+            report = self._report_of(notes, call.context.encounter_id, None)
+            book = _query_book(report.provenance.pack, tuple(self._folders))
+            out.extend(cards(report, notes, book, call.hook_instance))
+        unread_reasons = [record.reason for record in found if record.reason is not None]
+        if unread_reasons:
+            out.append(unread(len(unread_reasons), len(found), unread_reasons, call.hook_instance))
+        return Answer(
+            200,
+            HookAnswer(cards=out).model_dump_json(by_alias=True).encode(),
+            notes=_notes_read(notes),
+            **_judged(report),
+        )
+
+    def _report_of(self, notes: Sequence[Note], case_id: str | None, code: str | None) -> GapReport:
+        """One note alone, several together."""
+        if len(notes) == 1:
+            return self._for_code(code).report(notes[0])
+        return self._analyzer.case(notes, case_id=case_id, code=code)
+
 
 @cache
 def _pack(name: str, folders: tuple[str, ...]) -> Pack:
@@ -189,19 +215,6 @@ def _pack(name: str, folders: tuple[str, ...]) -> Pack:
 def _query_book(pack: str, folders: tuple[str, ...]) -> QueryBook:
     folder = next(info.folder for info in available_packs(folders) if info.id == pack)
     return QueryBook.from_pack_files(Path(folder) / "queries.yaml")
-
-
-def _read(shape: type[_BodyT], body: bytes) -> _BodyT:
-    return shape.model_validate_json(body)
-
-
-def _unreadable(error: ValidationError) -> Problem:
-    """A body that is no JSON is a bad request, one of the wrong shape is invalid."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    name: Name = "bad-request" if first["type"] == "json_invalid" else "invalid"
-    if name == "bad-request":
-        return problem(name, first["msg"])
-    return problem(name, errors=faults(error))
 
 
 def _changes(edited: EditedQuery) -> dict[str, Any]:
@@ -219,20 +232,23 @@ def _notes_read(notes: Sequence[Note]) -> tuple[NoteRead, ...]:
     return tuple(NoteRead(note.note_id, hashlib.sha256(note.text.encode()).hexdigest()) for note in notes)
 
 
-def _report_answer(
-    report: GapReport,
-    notes: Sequence[Note],
-    job: Job,
-    unit: OffsetUnit,
-    revision: Revision | None,
-    given: set[str],
-) -> Answer:
-    """The report's own bytes, unless the caller counts otherwise or sent a revision."""
+def _judged(report: GapReport | None) -> dict[str, Any]:
+    """What the trail and the metrics are told of a report."""
+    if report is None:
+        return {}
+    gaps = tuple(Gap(r.id, r.status) for r in report.requirements) if report.relevant else ()
+    return {"code": report.code, "verdict": report.verdict, "gaps": gaps}
+
+
+def _report_answer(report: GapReport, notes: Sequence[Note], job: Job, asked: NoteRequest | CaseRequest) -> Answer:
+    """The report's own bytes, unless the caller counts otherwise or named a revision."""
+    unit: OffsetUnit = asked.offset_unit
     extra: dict[str, Any] = {}
-    if "offset_unit" in given or "offset_unit" in job.parameters:
-        if "offset_unit" not in given:
+    if "offset_unit" in asked.model_fields_set or "offset_unit" in job.parameters:
+        if "offset_unit" not in asked.model_fields_set:
             unit = job.parameters["offset_unit"]  # type: ignore[assignment]
         extra["offset_unit"] = unit
+    revision = asked.revision if asked.revision is not None else job.parameters.get("revision")
     if revision is not None:
         extra["revision"] = revision
     if not extra:
@@ -242,11 +258,4 @@ def _report_answer(
         if unit != "codepoint":
             value = convert(value, {note.note_id: converter(note.text, unit) for note in notes})
         body = json.dumps({**value, **extra}, ensure_ascii=False, separators=(",", ":"))
-    return Answer(
-        200,
-        body.encode(),
-        notes=_notes_read(notes),
-        code=report.code,
-        verdict=report.verdict,
-        gaps=tuple(Gap(r.id, r.status) for r in report.requirements) if report.relevant else (),
-    )
+    return Answer(200, body.encode(), notes=_notes_read(notes), **_judged(report))

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -17,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from analyzer.version import VERSION
-from api import operations, page, reference, reports
+from api import cds_hooks, operations, page, reference, reports
 from api.access import Access, Gate
 from api.batch import Batches
 from api.guard import Guard
@@ -25,7 +26,7 @@ from api.jobs import PROBLEM_JSON
 from api.metrics import Metrics
 from api.openapi import describe
 from api.pool import WorkerPool
-from api.problems import Name, ProblemError, problem
+from api.problems import Fault, Name, ProblemError, problem
 from api.settings import Settings
 from api.trail import Trail
 
@@ -38,6 +39,7 @@ _BY_STATUS: dict[int, Name] = {
     403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
+    412: "prefetch-missing",
     413: "too-large",
     415: "unsupported-media-type",
     422: "invalid",
@@ -101,7 +103,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.batches = Batches(settings.batches)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(ProblemError, _problem)
-    for part in (reports, reference, operations):
+    app.add_exception_handler(RequestValidationError, _wrong_parameter)
+    for part in (reports, reference, cds_hooks, operations):
         app.include_router(part.router)
     page.add_page(app)
     if tool is not None:
@@ -122,6 +125,13 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     detail = problem(_BY_STATUS.get(error.status_code, "bad-request"))
     return Response(detail.model_dump_json(), detail.status, dict(error.headers or {}), PROBLEM_JSON)
+
+
+async def _wrong_parameter(request: Request, error: Exception) -> Response:
+    """Of the address; bodies are checked by the workers."""
+    assert isinstance(error, RequestValidationError)
+    found = [Fault(pointer=str(item["loc"][-1]), detail=item["msg"]) for item in error.errors()]
+    return Response(problem("invalid", errors=found).model_dump_json(), 422, media_type=PROBLEM_JSON)
 
 
 async def _problem(request: Request, error: Exception) -> Response:

@@ -11,12 +11,12 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from api.jobs import Job
+from api.media import NDJSON
 from api.metrics import Metrics
 from api.pool import WorkerPool
 from api.problems import Problem, ProblemError, problem
 from api.trail import Trail
 
-NDJSON = "application/x-ndjson"
 _ENDED = None
 
 

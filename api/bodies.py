@@ -8,12 +8,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api.jobs import Answer, Job, Kind
+from api.media import JSON_TYPES
 from api.metrics import Metrics
 from api.pool import WorkerPool
 from api.problems import ProblemError
 from api.trail import Trail
-
-JSON_TYPES = frozenset({"application/json"})
 
 
 def media_type(request: Request) -> str:
@@ -26,17 +25,21 @@ async def ask(
     kind: Kind,
     parameters: Mapping[str, str] | None = None,
     *,
-    accepted: frozenset[str] = JSON_TYPES,
+    accepted: frozenset[str] | None = JSON_TYPES,
 ) -> Response:
     """Let a worker answer a request that carries a body."""
-    given = media_type(request)
-    if given not in accepted:
+    body = await read_body(request, accepted)
+    return await answer(request, Job(kind, body, media_type(request), parameters or {}))
+
+
+async def read_body(request: Request, accepted: frozenset[str] | None) -> bytes:
+    """The whole body, in one of the media types (None: in any). Its size has been limited before."""
+    if accepted is not None and media_type(request) not in accepted:
         raise ProblemError("unsupported-media-type", f"send one of {', '.join(sorted(accepted))}")
     try:
-        body = await request.body()
+        return await request.body()
     except ClientDisconnect:
         raise ProblemError("bad-request", "the body ended early") from None
-    return await answer(request, Job(kind, body, given, parameters or {}))
 
 
 async def answer(request: Request, job: Job) -> Response:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +14,7 @@ Name = Literal[
     "forbidden",
     "not-found",
     "method-not-allowed",
+    "prefetch-missing",
     "too-large",
     "unsupported-media-type",
     "invalid",
@@ -30,6 +32,7 @@ KNOWN: Final[dict[Name, tuple[int, str]]] = {
     "bad-request": (400, "The request cannot be read"),
     "unauthorized": (401, "A valid API key or bearer token is needed"),
     "forbidden": (403, "Not allowed"),
+    "prefetch-missing": (412, "What the service needs was not prefetched"),
     "not-found": (404, "Nothing here"),
     "method-not-allowed": (405, "Method not allowed here"),
     "too-large": (413, "The body is too large"),
@@ -45,7 +48,7 @@ KNOWN: Final[dict[Name, tuple[int, str]]] = {
 
 
 class Fault(BaseModel):
-    """One thing wrong with a body. `pointer` is a JSON pointer (RFC 6901) to it."""
+    """One thing wrong. `pointer` is a JSON pointer (RFC 6901) into the body; of a parameter it is the name."""
 
     pointer: str
     detail: str
@@ -91,6 +94,18 @@ def faults(error: ValidationError) -> list[Fault]:
         pointer = "".join("/" + _escaped(part) for part in item["loc"])
         out.append(Fault(pointer=pointer, detail=item["msg"].removeprefix("Value error, ")))
     return out
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn pydantic's refusal of a body into a problem: no JSON is a bad request, the wrong shape is invalid."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        if first["type"] == "json_invalid":
+            raise ProblemError("bad-request", first["msg"]) from None
+        raise ProblemError("invalid", errors=faults(error)) from None
 
 
 def _escaped(part: Any) -> str:

@@ -11,9 +11,11 @@ export function useKey(value) {
   key = value;
 }
 
-async function call(path, body, { signal, type = "application/json" } = {}) {
+async function call(path, body, { signal, type = "application/json", name } = {}) {
   const headers = { Accept: "application/json", ...(key && { Authorization: `Bearer ${key}` }) };
   if (body !== undefined) headers["Content-Type"] = type;
+  // A file's name may name a patient, so it stands in no address.
+  if (name) headers["Content-Disposition"] = `attachment; filename*=UTF-8''${encodeURIComponent(name)}`;
   let response;
   try {
     response = await fetch(`v1/${path}`, { method: body === undefined ? "GET" : "POST", body, headers, signal });
@@ -38,4 +40,4 @@ export const samples = () => call("samples");
 export const packs = () => call("packs");
 export const code = (name) => call(`codes/${encodeURIComponent(name)}`);
 export const documentText = (file) =>
-  call(`documents:text?name=${encodeURIComponent(file.name)}`, file, { type: file.type || "application/octet-stream" });
+  call("documents:text", file, { type: file.type || "application/octet-stream", name: file.name });
