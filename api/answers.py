@@ -104,9 +104,8 @@ class Answers:
         else:
             kind = FHIR_JSON if job.media_type == JSON else job.media_type
             case = CaseRequest(notes=document_notes(job.body, kind))
-        report = self._analyzer.case(
-            case.notes, case.context, case_id=case.case_id, code=case.code or job.parameters.get("code")
-        )
+        code = case.code or job.parameters.get("code")
+        report = self._report_of_case(case.notes, case.context, case.case_id, code)
         return _report_answer(report, [*case.notes, *case.context], job, case)
 
     def _pack(self, job: Job) -> Answer:
@@ -203,7 +202,14 @@ class Answers:
         """One note alone, several together."""
         if len(notes) == 1:
             return self._for_code(code).report(notes[0])
-        return self._analyzer.case(notes, case_id=case_id, code=code)
+        return self._report_of_case(notes, [], case_id, code)
+
+    def _report_of_case(
+        self, notes: Sequence[Note], context: Sequence[Note], case_id: str | None, code: str | None
+    ) -> GapReport:
+        judge: Any = self._analyzer
+        report: GapReport = judge.case(notes, context, case_id=case_id, code=code)
+        return report
 
 
 @cache
