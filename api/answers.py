@@ -175,7 +175,8 @@ class Answers:
         if not found:
             raise ProblemError("invalid", "the document holds no notes")
         texts = [DocumentText(note=r.note, reason=r.reason, warnings=list(r.warnings)) for r in found]
-        notes = [record.note for record in found if record.note is not None]
+        # Named by their hashes only: the id may be the file's name, and that a patient's.
+        notes = [record.note.model_copy(update={"note_id": ""}) for record in found if record.note is not None]
         return Answer(200, DocumentsAnswer(documents=texts).model_dump_json().encode(), notes=_notes_read(notes))
 
     def _cds(self, job: Job) -> Answer:
@@ -210,6 +211,12 @@ class Answers:
         judge: Any = self._analyzer
         report: GapReport = judge.case(notes, context, case_id=case_id, code=code)
         return report
+
+
+@cache
+def answers_for(code: str | None, pack_folders: tuple[str, ...]) -> Answers:
+    """The answers of this process, built when first asked for. Raises ChartgapError for a wrong code or pack."""
+    return Answers(code, pack_folders)
 
 
 @cache

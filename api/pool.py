@@ -8,7 +8,9 @@ replaced; its job is tried once more after a death, because reading a note chang
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
+import os
 import queue
 import threading
 import time
@@ -20,14 +22,14 @@ from multiprocessing.process import BaseProcess
 from analyzer.errors import ChartgapError
 from api.jobs import Answer, Job
 from api.problems import ProblemError
-from api.worker import FAILED, READY, run
+from api.worker import FAILED, READY, WANTED, run
 
 _TRIES = 2
 _LONGEST_START = 180.0
 """Seconds that a worker may take to build its analyzer."""
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["api.answers"])
+_context.set_forkserver_preload(["api.preload"])
 
 
 class WorkerStartError(ChartgapError):
@@ -95,6 +97,8 @@ class WorkerPool:
     ) -> None:
         self.size, self.queue_limit, self.job_seconds = size, queue_limit, job_seconds
         self.restarts = 0
+        # Read by the process that workers are forked from when it starts; one that is up already stays as it is.
+        os.environ[WANTED] = json.dumps([code, list(pack_folders)])
         self._workers = [_Worker(code, pack_folders) for _ in range(size)]
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="worker")

@@ -113,7 +113,7 @@ def _who(scope: Scope) -> dict[str, Any]:
 
 def _named(note: NoteRead) -> dict[str, str]:
     """A name that looks like none is left to its hash: a caller may have put anything into it."""
-    if len(note.note_id) > _LONGEST_ID or not note.note_id.isprintable():
+    if not note.note_id or len(note.note_id) > _LONGEST_ID or not note.note_id.isprintable():
         return {"text_sha256": note.text_sha256}
     return {"note_id": note.note_id, "text_sha256": note.text_sha256}
 

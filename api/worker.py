@@ -1,13 +1,15 @@
-"""The worker process: builds one analyzer, says that it is ready, answers jobs until its pipe is closed."""
+"""The worker process: says that it is ready, then answers jobs until its pipe is closed."""
 
 from __future__ import annotations
 
-import gc
 import signal
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
 from analyzer.errors import ChartgapError
+
+WANTED = "CHARTGAP_PRELOAD"
+"""The environment variable that tells `api.preload` the code and the pack folders, as JSON."""
 
 READY, FAILED = b"ready", b"failed "
 
@@ -16,15 +18,14 @@ def run(pipe: Connection, code: str | None, pack_folders: Sequence[str]) -> None
     """Serve one front process. Ends quietly when that one goes away."""
     # A Ctrl-C reaches the whole process group; the front process decides when its workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from api.answers import Answers
+    from api.answers import answers_for
 
     try:
         try:
-            answers = Answers(code, pack_folders)
+            answers = answers_for(code, tuple(pack_folders))
         except ChartgapError as error:
             pipe.send_bytes(FAILED + str(error).encode())
             return
-        gc.freeze()
         pipe.send_bytes(READY)
         while True:
             pipe.send(answers.answer(pipe.recv()))
