@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from analyzer.errors import InputError
@@ -57,13 +58,26 @@ def find_inputs(named: Sequence[str], *, outside: Path | None = None) -> list[In
     return found
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for child in sorted(folder.iterdir(), key=lambda p: p.name):
-        if child.name.startswith("."):
+def is_hidden(path: PurePath) -> bool:
+    """Whether a path leads through a hidden name, or one that a system keeps its own notes under."""
+    return any((part.startswith(".") and part not in (".", "..")) or part == "__MACOSX" for part in path.parts)
+
+
+def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    resolved = folder.resolve()
+    if resolved in above:
+        # A link back to a folder that is being walked.
+        return
+    try:
+        inside = sorted(folder.iterdir(), key=lambda p: p.name)
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror or type(error).__name__}") from None
+    for child in inside:
+        if is_hidden(PurePath(child.name)):
             continue
         if child.is_dir():
-            yield from _walk(child)
-        elif child.is_file():
+            yield from _walk(child, (*above, resolved))
+        else:
             yield child
 
 
@@ -81,6 +95,9 @@ def opened(file: InputFile) -> BinaryIO:
     if file.is_stdin:
         return io.BytesIO(sys.stdin.buffer.read())
     try:
+        # Opening a pipe would wait for somebody to write into it.
+        if not stat.S_ISREG(file.path.stat().st_mode):
+            raise InputError(f"{file.shown}: is no regular file")
         return file.path.open("rb")
     except OSError as error:
         raise InputError(f"{file.shown}: {error.strerror or type(error).__name__}") from None

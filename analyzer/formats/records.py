@@ -6,12 +6,13 @@ Reasons and warnings name files, lines and keys; they never quote a note.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
+from analyzer.errors import InputError
 from analyzer.note import Note
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -53,26 +54,39 @@ class Defaults:
 
 NO_DEFAULTS = Defaults()
 
+MOST_DOCUMENT_BYTES = 128 << 20
+"""Limit for what is held in memory at once: a document, a JSON array, a message, the fields of one table row."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """Bytes to read, and how.
 
     `shown` names them in messages, `name` is the note id of a document without an id of its own. `stream` is at its
-    start and can seek. `encoding` overrides the ladder of encodings.
+    start and can seek. `suffix` is the file name's, in lower case. `encoding` overrides the ladder of encodings,
+    `columns` names the column for fields of a note in a table, `depth` counts the archives around it.
     """
 
     shown: str
     name: str
     stream: BinaryIO
+    suffix: str = ""
+    media_type: str | None = None
     defaults: Defaults = NO_DEFAULTS
     encoding: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    depth: int = 0
 
-    def failure(
-        self, number: int, size: int, reason: str, *, note_id: str | None = None, unit: str = "record"
-    ) -> Record:
-        """The record that could not be read, and why."""
-        return Record(self.shown, number, size, None, note_id, reason, unit=unit)
+    def whole(self) -> bytes:
+        """All bytes of a document that can only be read whole. Raises InputError when they are too many."""
+        raw = self.stream.read(MOST_DOCUMENT_BYTES + 1)
+        if len(raw) > MOST_DOCUMENT_BYTES:
+            raise InputError(f"is larger than {MOST_DOCUMENT_BYTES >> 20} MB, too large for one document")
+        return raw
+
+    def failure(self, number: int, size: int, reason: str, *, note_id: Any = None, unit: str = "record") -> Record:
+        """The record that could not be read, and why. An id that can't be printed is left out."""
+        return Record(self.shown, number, size, None, _printable_id(note_id), reason, unit=unit)
 
     def record(
         self, number: int, size: int, fields: Any, warnings: tuple[str, ...] = (), *, unit: str = "record"
