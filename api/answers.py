@@ -25,9 +25,8 @@ from analyzer.report import GapReport
 from api.cards import cards, unread
 from api.cds_notes import records_of_call
 from api.cds_shapes import SERVICES, Card, HookAnswer, HookRequest
-from api.jobs import JSON, PROBLEM_JSON, Answer, Gap, Job, Kind, NoteRead
-from api.media import FHIR_JSON
-from api.note_bodies import document_notes, is_resource, read_json, read_note, records
+from api.jobs import PROBLEM_JSON, Answer, Gap, Job, Kind, NoteRead
+from api.note_bodies import read_case, read_json, read_note, records
 from api.offsets import convert, converter
 from api.problems import Fault, Problem, ProblemError, problem, refusing
 from api.shapes import (
@@ -94,19 +93,15 @@ class Answers:
         return analyzer
 
     def _gap_report(self, job: Job) -> Answer:
-        note = read_note(job.body, job.media_type)
+        note, warnings = read_note(job.body, job.media_type)
         report = self._for_code(job.parameters.get("code")).report(note)
-        return _report_answer(report, [note], job, note)
+        return _report_answer(report, [note], job, note, warnings)
 
     def _case(self, job: Job) -> Answer:
-        if job.media_type == JSON and not is_resource(job.body):
-            case = read_json(CaseRequest, job.body)
-        else:
-            kind = FHIR_JSON if job.media_type == JSON else job.media_type
-            case = CaseRequest(notes=document_notes(job.body, kind))
+        case, warnings = read_case(job.body, job.media_type)
         code = case.code or job.parameters.get("code")
         report = self._report_of_case(case.notes, case.context, case.case_id, code)
-        return _report_answer(report, [*case.notes, *case.context], job, case)
+        return _report_answer(report, [*case.notes, *case.context], job, case, warnings)
 
     def _pack(self, job: Job) -> Answer:
         known = {info.id: info for info in available_packs(self._folders)}
@@ -253,8 +248,12 @@ def _judged(report: GapReport | None) -> dict[str, Any]:
     return {"code": report.code, "verdict": report.verdict, "gaps": gaps}
 
 
-def _report_answer(report: GapReport, notes: Sequence[Note], job: Job, asked: NoteRequest | CaseRequest) -> Answer:
-    """The report's own bytes, unless the caller counts otherwise or named a revision."""
+def _report_answer(
+    report: GapReport, notes: Sequence[Note], job: Job, asked: NoteRequest | CaseRequest, warnings: Sequence[str]
+) -> Answer:
+    """The report's own bytes, unless the caller counts otherwise or named a revision. `warnings` are of the reading."""
+    if warnings:
+        report = report.model_copy(update={"warnings": [*report.warnings, *warnings]})
     unit: OffsetUnit = asked.offset_unit
     extra: dict[str, Any] = {}
     if "offset_unit" in asked.model_fields_set or "offset_unit" in job.parameters:

@@ -13,7 +13,7 @@ from analyzer.note import Note
 from api.jobs import JSON
 from api.media import FHIR_JSON
 from api.problems import Fault, ProblemError
-from api.shapes import NoteRequest
+from api.shapes import CaseRequest, NoteRequest
 
 _BodyT = TypeVar("_BodyT", bound=BaseModel)
 
@@ -34,25 +34,34 @@ def read_json(shape: type[_BodyT], body: bytes) -> _BodyT:
     return shape.model_validate_json(body)
 
 
-def read_note(body: bytes, media_type: str) -> NoteRequest:
-    """The one note of a body. Raises ValidationError, or ProblemError for a document without exactly one."""
+def read_note(body: bytes, media_type: str) -> tuple[NoteRequest, Sequence[str]]:
+    """The one note of a body, and warnings. Raises ValidationError; ProblemError for a document without just one."""
     if media_type == JSON and not is_resource(body):
-        return NoteRequest.model_validate_json(body)
-    notes = document_notes(body, FHIR_JSON if media_type == JSON else media_type)
+        return NoteRequest.model_validate_json(body), ()
+    notes, warnings = document_notes(body, media_type)
     if len(notes) != 1:
         raise ProblemError("invalid", f"the document holds {len(notes)} notes; /v1/cases judges several together")
-    return NoteRequest.model_construct(**dict(notes[0]), offset_unit="codepoint", revision=None)
+    return NoteRequest.model_validate(notes[0].model_dump(exclude_unset=True)), warnings
 
 
-def document_notes(body: bytes, media_type: str, name: str = _NAME) -> list[Note]:
-    """The notes of a document. Raises ProblemError when there is none, or one of them cannot be read."""
-    found = records(body, media_type, name)
+def read_case(body: bytes, media_type: str) -> tuple[CaseRequest, Sequence[str]]:
+    """The case of a body, and warnings. Raises as `read_note` does."""
+    if media_type == JSON and not is_resource(body):
+        return read_json(CaseRequest, body), ()
+    notes, warnings = document_notes(body, media_type)
+    return CaseRequest(notes=notes), warnings
+
+
+def document_notes(body: bytes, media_type: str) -> tuple[list[Note], list[str]]:
+    """The notes of a document, and warnings. Raises ProblemError when there is none, or one that cannot be read."""
+    found = records(body, FHIR_JSON if media_type == JSON else media_type)
     unread = [Fault(pointer="", detail=record.reason) for record in found if record.reason is not None]
     if unread:
         raise ProblemError("invalid", errors=unread)
     if not found:
         raise ProblemError("invalid", "the document holds no notes")
-    return [record.note for record in found if record.note is not None]
+    notes = [record.note for record in found if record.note is not None]
+    return notes, [warning for record in found for warning in record.warnings]
 
 
 def records(body: bytes, media_type: str, name: str = _NAME) -> list[Record]:

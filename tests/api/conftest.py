@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from serving import serving
 from starlette.testclient import TestClient
 
 from analyzer import Note
@@ -35,3 +36,10 @@ def note_json(samples: list[Note]) -> dict[str, Any]:
     """A sample note with gaps, as its JSON."""
     note = next(note for note in samples if note.note_id == "checkbox-intake-template")
     return note.model_dump(mode="json", exclude_none=True)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a service in a process of its own, as `chartgap serve` starts it."""
+    with serving(tmp_path_factory.mktemp("serve") / "log") as (address, _):
+        yield address
