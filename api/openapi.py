@@ -73,8 +73,11 @@ def describe(app: FastAPI) -> None:
         components = whole.setdefault("components", {})
         components["schemas"] = parts
         components["securitySchemes"] = {
-            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            "bearer": {"type": "http", "scheme": "bearer", "description": "An API key or an OIDC token."},
+            "bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "An API key or an OIDC token. A key may come as the header X-API-Key instead.",
+            },
         }
         for item in whole["paths"].values():
             for operation in item.values():
@@ -111,7 +114,7 @@ def _complete(operation: dict[str, Any], schemas: dict[tuple[type[BaseModel], Mo
             "description": _titles(status),
             "content": {PROBLEM_JSON: {"schema": schemas[Problem, "serialization"]}},
         }
-    operation["security"] = [] if name in _OPEN else [{"key": []}, {"bearer": []}]
+    operation["security"] = [] if name in _OPEN else [{"bearer": []}]
 
 
 def _own_body(

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from serving import serving
 from starlette.testclient import TestClient
 
 from analyzer import Note
 from api.app import create_app
 from api.settings import Settings
+from bench.service_process import serving
 
 
 @pytest.fixture(scope="session")
@@ -41,5 +41,5 @@ def note_json(samples: list[Note]) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a service in a process of its own, as `chartgap serve` starts it."""
-    with serving(tmp_path_factory.mktemp("serve") / "log") as (address, _):
-        yield address
+    with serving(tmp_path_factory.mktemp("serve") / "log", workers=1) as service:
+        yield service.address
