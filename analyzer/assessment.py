@@ -224,6 +224,8 @@ def _set(kind: Mapping[str, Any], facts: Mapping[str, Fact], env: Mapping[str, b
             break
     for name in kind.get("minus", ()):
         found.difference_update(s.value for s in facts[name].spots)
+    # A value that another one of the set already says more exactly.
+    found.difference_update([value for value, other in kind.get("without", {}).items() if other in found])
     order = next((o["order"] for o in kind.get("orders", ()) if env[o["fact"]]), kind["order"])
     return [v for v in order if v in found]
 

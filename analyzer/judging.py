@@ -353,7 +353,7 @@ class FactBook:
                 for e in told
                 for m in sorted(e.mentions, key=lambda m: ("landing" not in m.tags, -(m.end - m.start), m.start))[:2]
             ]
-            if spec.get("certain") and all(m.assertion == "possible" for m in event.mentions):
+            if spec.get("certain") and all(m.assertion == "possible" for e in told for m in e.mentions):
                 return Fact(False)
             return Fact(True, spots)
         if what == "other_event":

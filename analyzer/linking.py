@@ -20,6 +20,7 @@ HOLDS = ("affirmed", "historical")
 SAID = ("affirmed", "historical", "possible")
 _BREAKS = {";", ".", "|"}
 _SOFT = {",": 3, "and": 2, "with": 2, "but": 30, ":": 1, "/": 1, "(": 1, ")": 1, "then": 3, "also": 8}
+_ENDS = ([], [","], ["."], [";"], [")"], ["and"], [":"])
 _LIST = {"and", ",", "+", "/", "&", "-", "or", "plus", "to", "through", "s", "(", ")"}
 _REPEATED, _OUTWEIGHED = 1.5, 1.25
 _PRECISION = {"day": 0, "week": 1, "month": 2, "season": 3, "range": 4, "year": 5, "none": 9}
@@ -170,6 +171,9 @@ class Linker:
             cost = (
                 float(len(between)) + sum(_SOFT.get(w, 0) for w in between) + 40.0 * sum(w in _BREAKS for w in between)
             )
+            if s.first > m.first and "," in between and norm[s.last : s.last + 1] not in _ENDS:
+                # In a list ("facet arthrosis, sacrum normal") the next item's site has a finding of its own.
+                cost += 6
             if s.first > m.first and between[:1] in (["of"], ["at"], ["through"], ["in"], ["to"], ["over"], ["("]):
                 cost -= 2
             scored.append((cost, s))
