@@ -5,23 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from analyzer.assessment import Assessment, Judged
+from analyzer.case import Document, case_code, case_sha256, concluding, document_at, moved, notes_in_order
 from analyzer.codes import CodeTable, normalise
+from analyzer.elsewhere import answers
 from analyzer.errors import CodeError
 from analyzer.judging import Spot
 from analyzer.linking import Linked
-from analyzer.members import Member
+from analyzer.members import Member, about
 from analyzer.note import Note
 from analyzer.packs import Pack, available_packs, load_pack
-from analyzer.reading.reader import Reading
+from analyzer.reading.reader import Mention, Reading
 from analyzer.report import (
     Alert,
     CandidateCode,
+    Elsewhere,
     Evidence,
     Finding,
     GapReport,
@@ -33,6 +38,7 @@ from analyzer.report import (
     VerdictBecause,
 )
 from analyzer.version import VERSION
+from analyzer.weighing import weigh
 
 _QUOTE_LEFT, _QUOTE_RIGHT, _QUOTE_MOST = 4, 6, 20
 _STOPS = {";", "|"}
@@ -88,18 +94,62 @@ class Analyzer:
     def _covers(self, name: str | None) -> bool:
         return any(name in info.codes for info in self._infos)
 
+    def pack(self, name: str) -> Pack:
+        """A pack by its name, loaded once. Raises PackError for a name that is none."""
+        return load_pack_cached(self._packs, name, self._folders)
+
     def report(self, note: Note) -> GapReport:
         """The gap report of one note. Raises CodeError for the note's own code."""
         member = self._for_note(note)
         reading = member.pack.reader.read(note.text)
-        about = {
-            "setting": note.setting,
-            "author_role": note.author_role,
-            "note_type": note.note_type,
-            "code": normalise(note.code) if note.code else None,
-        }
-        linked, assessment = member.assess(reading, note.date_of_service, about)
-        return _Builder(member, note, linked, assessment).report()
+        linked, assessment = member.assess(reading, note.date_of_service, about(note))
+        return _Builder(member, note, [Document(note, reading)], linked, assessment).report()
+
+    def case(
+        self,
+        notes: Sequence[Note],
+        context: Sequence[Note] = (),
+        *,
+        case_id: str | None = None,
+        code: str | None = None,
+    ) -> GapReport:
+        """The gap report of the notes of one encounter, judged together; docs/cases.md has the rules.
+
+        The order of `notes` does not matter. `context` (earlier notes, a referral, a transcript) never changes a
+        status or the verdict: a gap that it answers says where, in `answered_elsewhere`. `case_id` is by default the
+        encounter's id, else the notes' ids joined by "+". The code is the notes' own, else `code`, else the analyzer's.
+        Raises InputError for no notes, for notes of different patients or encounters and for one id with two texts;
+        CodeError as `report` does.
+        """
+        kept, beside, warnings = notes_in_order(notes, context)
+        carried, disagreeing = case_code(kept)
+        service = max((n.date_of_service for n in kept if n.date_of_service is not None), default=None)
+        member = self._for_note(kept[-1].model_copy(update={"code": carried or code, "date_of_service": service}))
+        drafts = member.pack.authors.drafts(kept)
+        documents = [member.document(n, draft=draft) for n, draft in zip(kept, drafts, strict=True)]
+        last = concluding(documents).note
+        whole = last.model_copy(
+            update={
+                "code": carried or code,
+                "date_of_service": service,
+                "setting": next((n.setting for n in kept if n.setting == "inpatient"), last.setting),
+                "complete": all(n.complete for n in kept),
+            }
+        )
+        if len(documents) > 1:
+            weigh(documents, member.pack.cases, member.pack.authors, member.pack.dates, member.alone)
+        linked, assessment = member.together(documents, whole)
+        told = _Elsewhere(member, whole, documents, [member.document(n) for n in beside])
+        told.lift(assessment, linked)
+        gaps = [r.id for r in assessment.requirements if r.status != "documented"]
+        report = _Builder(member, whole, documents, linked, assessment, told.answers(gaps), beside).report()
+        encounter = next((n.encounter_id for n in kept if n.encounter_id is not None), None)
+        return report.model_copy(
+            update={
+                "case_id": case_id or encounter or "+".join(n.note_id for n in kept),
+                "warnings": [*warnings, *disagreeing, *report.warnings],
+            }
+        )
 
     def reports(self, notes: Iterable[Note]) -> Iterator[GapReport]:
         """Reports in the order of the notes, one note in memory at a time."""
@@ -146,12 +196,72 @@ def _period(earliest: date | None, latest: date | None) -> str | None:
     return earliest.isoformat() if earliest == latest else f"{earliest.isoformat()}/{latest.isoformat()}"
 
 
-class _Builder:
-    """Turns one assessment into the report's shapes."""
+class _Elsewhere:
+    """What drafts, authors who do not answer for a diagnosis, and the context know beside the case."""
 
-    def __init__(self, member: Member, note: Note, linked: Linked, assessment: Assessment) -> None:
+    def __init__(self, member: Member, whole: Note, documents: Sequence[Document], context: Sequence[Document]) -> None:
+        self._member, self._whole, self._documents, self._context = member, whole, documents, context
+
+    def lift(self, assessment: Assessment, linked: Linked) -> None:
+        """What only an unsigned draft says is not missing, but no more than insufficient."""
+        for judged in assessment.requirements:
+            for number, document in enumerate(self._documents):
+                if judged.status != "missing" or not document.draft or document.alone is None:
+                    continue
+                own = next(r for r in document.alone[1].requirements if r.id == judged.id)
+                if own.status != "missing" and own.spots:
+                    first = linked.reading.parts[number].first
+                    judged.status = "insufficient"
+                    judged.reason = self._member.pack.authors.draft_reason
+                    judged.spots = [
+                        replace(
+                            s, start=s.start + document.start, end=s.end + document.start, segment=s.segment + first
+                        )
+                        for s in own.spots
+                    ]
+
+    def answers(self, gaps: Sequence[str]) -> dict[str, list[Evidence]]:
+        """Where each gap is answered, newest document first."""
+        lesser = [d for d in self._documents if not d.counts] if len(self._documents) > 1 else []
+        return answers(gaps, [*lesser, *self._context], self._alone, self._beside)
+
+    def _alone(self, document: Document) -> dict[str, Evidence]:
+        own = Document(document.note, document.reading, document.age)
+        linked, assessment = self._member.alone(own)
+        return _Builder(self._member, own.note, [own], linked, assessment).shown(own)
+
+    def _beside(self, document: Document) -> dict[str, Evidence]:
+        """What a document of the context answers together with the case, where it is about the same problem."""
+        if document not in self._context:
+            return {}
+        authors, note = self._member.pack.authors, document.note
+        same = note.encounter_id is not None and note.encounter_id == self._whole.encounter_id
+        if not (same or authors.transcript.holds(note) or self._member.alone(document)[1].relevant):
+            return {}
+        beside = replace(document, accountable=False, read_as=document.read_as or authors.told)
+        documents = [*(replace(d) for d in self._documents), beside]
+        linked, assessment = self._member.together(documents, self._whole)
+        return _Builder(self._member, self._whole, documents, linked, assessment).shown(beside)
+
+
+class _Builder:
+    """Turns one assessment into the report's shapes. `note` heads the report; `documents` are all that were read."""
+
+    def __init__(
+        self,
+        member: Member,
+        note: Note,
+        documents: Sequence[Document],
+        linked: Linked,
+        assessment: Assessment,
+        answers: Mapping[str, Sequence[Evidence]] = MappingProxyType({}),
+        context: Sequence[Note] = (),
+    ) -> None:
         self._member, self._note, self._linked, self._assessment = member, note, linked, assessment
+        self._documents = documents
         self._reading: Reading = linked.reading
+        self._answers = answers
+        self._context = {n.note_id: n for n in context}
 
     def report(self) -> GapReport:
         note, judged, member = self._note, self._assessment, self._member
@@ -163,6 +273,7 @@ class _Builder:
             for basis in ("coding", "audit")
         }
         queries: list[Query] = [r.query for r in requirements if r.query is not None]
+        notes = [*(d.note for d in self._documents), *self._context.values()]
         prompts = []
         if not note.complete:
             prompts = [
@@ -173,16 +284,18 @@ class _Builder:
             queries = []
             requirements = [r.model_copy(update={"query": None}) for r in requirements]
         warnings = []
-        if note.date_of_service is None:
-            warnings.append("no date of service: relative dates cannot be resolved")
-        elif table.warning:
+        undated = [d.note.note_id for d in self._documents if d.note.date_of_service is None]
+        if undated:
+            which = f"note {', '.join(undated)}: " if len(self._documents) > 1 else ""
+            warnings.append(f"{which}no date of service: relative dates cannot be resolved")
+        if note.date_of_service is not None and table.warning:
             warnings.append(table.warning)
         if note.code is not None and normalise(note.code) != member.code:
             warnings.append(f"no pack covers the note's code {normalise(note.code)}: judged for {member.code}")
         return GapReport(
             note_id=note.note_id,
-            note_ids=[note.note_id],
-            text_sha256=hashlib.sha256(note.text.encode("utf-8", "surrogatepass")).hexdigest(),
+            note_ids=[d.note.note_id for d in self._documents],
+            text_sha256=case_sha256([d.note for d in self._documents]),
             code=member.code,
             code_title=table.lookup(member.code).title,
             date_of_service=note.date_of_service,
@@ -209,7 +322,11 @@ class _Builder:
             ],
             candidate_codes=self._candidates(table),
             queries=member.pack.queries.combine(
-                queries, requirements, {note.note_id: note.text}, {note.note_id: note.date_of_service}
+                queries,
+                requirements,
+                {n.note_id: n.text for n in notes},
+                {n.note_id: n.date_of_service for n in notes},
+                [e for r in requirements for e in self._citable(r.id, facts)],
             )
             if queries
             else [],
@@ -226,11 +343,36 @@ class _Builder:
             warnings=warnings,
         )
 
+    def shown(self, document: Document) -> dict[str, Evidence]:
+        """The first place in one document of every requirement that is documented."""
+        out: dict[str, Evidence] = {}
+        for r in self._assessment.requirements:
+            if r.status == "documented":
+                places = (e for e in self._evidence(r.spots, r.sides) if e.note_id == document.note.note_id)
+                first = next(places, None)
+                if first is not None:
+                    out[r.id] = first
+        return out
+
+    def _citable(self, requirement: str, facts: frozenset[str]) -> list[Evidence]:
+        """The newest answer of the context that a query may cite: a dated record, of a fact of the past."""
+        cases = self._member.pack.cases
+        if requirement not in cases.cite_context or not (cases.cite_when is None or cases.cite_when in facts):
+            return []
+        places = self._answers.get(requirement, ())
+        return [e for e in places if e.note_id in self._context and e.date is not None][:1]
+
     def _requirement(self, r: Judged, facts: frozenset[str]) -> Requirement:
         evidence = self._evidence(r.spots[:6], r.sides)[:4]
         query = None
         if self._assessment.relevant and r.status != "documented":
-            query = self._member.pack.queries.build(r.id, r.status, facts, evidence)  # type: ignore[arg-type]
+            query = self._member.pack.queries.build(
+                r.id,
+                r.status,  # type: ignore[arg-type]
+                facts,
+                evidence,
+                self._citable(r.id, facts),
+            )
         return Requirement(
             id=r.id,
             label=r.label,
@@ -241,6 +383,10 @@ class _Builder:
             evidence=evidence,
             send_query=r.send_query if query is not None else "no",
             query=query,
+            answered_elsewhere=[
+                Elsewhere(**e.model_dump(include={"note_id", "author_role", "date", "text", "start", "end"}))
+                for e in self._answers.get(r.id, ())
+            ],
             sources=r.sources,
         )
 
@@ -262,26 +408,36 @@ class _Builder:
     def _evidence(self, spots: Sequence[Spot], sides: dict[int, str] | None = None) -> list[Evidence]:
         out: list[Evidence] = []
         for spot in spots:
-            start, end = self._quote(spot)
+            document = document_at(self._documents, spot.start)
+            note = document.note
+            start, end = (offset - document.start for offset in self._quote(spot, document))
             side = (sides or {}).get(spot.start)
-            if any(e.start < end and start < e.end and e.side == side for e in out):
+            if any(e.note_id == note.note_id and e.start < end and start < e.end and e.side == side for e in out):
                 continue
             out.append(
                 Evidence(
-                    note_id=self._note.note_id,
+                    note_id=note.note_id,
                     start=start,
                     end=end,
-                    text=self._note.text[start:end],
-                    section=self._reading.segments[spot.segment].section,
+                    text=note.text[start:end],
+                    section=self._section(spot.segment),
                     assertion=spot.assertion,
-                    author_role=self._note.author_role,
-                    date=self._note.date_of_service,
+                    author_role=note.author_role,
+                    date=note.date_of_service,
                     side=side,
                 )
             )
         return out
 
-    def _quote(self, spot: Spot) -> tuple[int, int]:
+    def _section(self, segment: int) -> str:
+        """The section as the note itself has it."""
+        parts = self._reading.parts
+        if not parts:
+            return self._reading.segments[segment].section
+        number = self._reading.part_of(segment)
+        return self._documents[number].reading.segments[segment - parts[number].first].section
+
+    def _quote(self, spot: Spot, document: Document) -> tuple[int, int]:
         """Widen a mention to a readable quote inside its clause."""
         words = self._reading.words[spot.segment]
         if not words.norm:
@@ -300,16 +456,24 @@ class _Builder:
                 break
             high += 1
         start, end = words.starts[low], words.ends[high - 1]
-        while end > start and self._note.text[end - 1] in ".,:;":
+        while end > start and document.note.text[end - document.start - 1] in ".,:;":
             end -= 1
         return min(start, spot.start), max(end, spot.end)
+
+    def _aside(self) -> Iterator[Mention]:
+        """What was read and decides nothing beside the other notes."""
+        for part, document in zip(self._reading.parts, self._documents, strict=False):
+            if document.alone is not None:
+                for i, m in enumerate(document.alone[0].reading.mentions):
+                    if document.draft or i in document.set_aside:
+                        yield moved(m, document.start, part.first)
 
     def _findings(self) -> list[Finding]:
         shown = self._member.pack.shown_elements
         out: list[Finding] = []
         seen: dict[tuple[str, ...], int] = {}
         rows: list[tuple[int, int, str, str, str, int, tuple[str, ...], str | None, tuple[int, int] | None]] = []
-        for m in self._reading.mentions:
+        for m in [*self._reading.mentions, *self._aside()]:
             if m.element in shown and m.value in shown[m.element]:
                 rows.append(
                     (
@@ -343,26 +507,29 @@ class _Builder:
         for start, end, element, value, assertion, segment, site, when, cue in sorted(
             rows, key=lambda r: (r[0], r[1], r[2], r[3])
         ):
-            section = self._reading.segments[segment].section
-            text = self._note.text[start:end]
+            document = document_at(self._documents, start)
+            note = document.note
+            begin, stop = start - document.start, end - document.start
+            section = self._section(segment)
+            text = note.text[begin:stop]
             key = (element, value, section, re.sub(r"\s+", " ", text.lower()))
-            seen[key] = seen.get(key, 0) + 1
-            digest = hashlib.sha256(json.dumps([*key, seen[key]]).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+            seen[(note.note_id, *key)] = count = seen.get((note.note_id, *key), 0) + 1
+            digest = hashlib.sha256(json.dumps([*key, count]).encode("utf-8", "surrogatepass")).hexdigest()[:12]
             words = self._reading.words[segment]
             out.append(
                 Finding(
                     id=digest,
-                    note_id=self._note.note_id,
+                    note_id=note.note_id,
                     element=element,
                     value=value,
                     assertion=assertion,
                     section=section,
-                    start=start,
-                    end=end,
+                    start=begin,
+                    end=stop,
                     text=text,
                     site=[s for s in site if s != "elsewhere"],
                     date=when,
-                    cue=self._note.text[words.starts[cue[0]] : words.ends[cue[1] - 1]] if cue else None,
+                    cue=self._reading.text[words.starts[cue[0]] : words.ends[cue[1] - 1]] if cue else None,
                 )
             )
         return out

@@ -159,6 +159,7 @@ class _Search:
     tags: frozenset[str]
     not_tags: frozenset[str]
     stale: bool
+    unassessed: bool
     sites: frozenset[str] | None
     same: tuple[str, ...]
     not_same: tuple[str, ...]
@@ -189,6 +190,7 @@ class _Search:
             tags=asked("tags") or frozenset(),
             not_tags=asked("not_tags") or frozenset(),
             stale=spec.get("stale", True),
+            unassessed=spec.get("unassessed", False),
             sites=asked("site"),
             same=tuple(_listed(spec.get("same"))),
             not_same=tuple(_listed(spec.get("not_same"))),
@@ -228,6 +230,8 @@ class _Search:
             if not self.tags <= m.tags or not self.not_tags.isdisjoint(m.tags):
                 continue
             if not self.stale and segment.stale:
+                continue
+            if self.unassessed and m.segment not in linked.unassessed:
                 continue
             written = linked.segment_dates.get(m.segment)
             if written is not None:
@@ -296,6 +300,8 @@ class FactBook:
             return _when(compile_expression(spec["when"], self._names), _listed(spec.get("spots")))
         if "any" in spec:
             return _any(list(spec["any"]))
+        if "apart" in spec:
+            return _apart(*spec["apart"])
         if spec["linked"] == "note":
             pattern, key = re.compile(spec["matches"], re.I), spec["key"]
             return lambda case: Fact(pattern.search(case.about.get(key) or "") is not None)
@@ -312,7 +318,9 @@ class FactBook:
         ages: dict[int, Spot] = {}
         for spot in dated.spots:
             segment = linked.reading.segments[spot.segment]
-            found = self._dates.find(linked.reading.text[segment.start : segment.end], service)
+            part = linked.reading.told(spot.segment)
+            told = part.service if part is not None else service
+            found = self._dates.find(linked.reading.text[segment.start : segment.end], told)
             beside = [
                 (max(d.start - (spot.end - segment.start), spot.start - segment.start - d.end), d.start, d.latest)
                 for d in found
@@ -377,7 +385,13 @@ class FactBook:
         if what == "date_conflict":
             if linked.date_conflict is None:
                 return Fact(False)
-            return Fact(True, [Spot(c.start, c.end, c.segment, "affirmed") for c in linked.date_conflict])
+            spots = [Spot(c.start, c.end, c.segment, "affirmed") for c in linked.date_conflict]
+            if "side" in spec:
+                # The dates of two notes, the earlier note's first.
+                spots.sort(key=lambda s: s.segment)
+                apart = len({linked.reading.part_of(s.segment) for s in spots}) > 1
+                return Fact(apart, [spots[spec["side"]]] if apart else [])
+            return Fact(True, spots)
         raise ExpressionError(f"nothing linked is called {what!r}")
 
 
@@ -398,5 +412,19 @@ def _any(names: list[str]) -> Callable[[_Case], Fact]:
     def rule(case: _Case) -> Fact:
         spots = [s for other in names for s in case.facts[other].spots]
         return Fact(any(case.holds[other] for other in names), spots)
+
+    return rule
+
+
+def _apart(one: str, other: str) -> Callable[[_Case], Fact]:
+    """One fact said in notes that do not say the other, while further notes say only the other."""
+
+    def rule(case: _Case) -> Fact:
+        part_of = case.linked.reading.part_of
+        here, there = case.facts[one], case.facts[other]
+        ones, others = ({part_of(s.segment) for s in fact.spots} if fact.holds else set() for fact in (here, there))
+        if not (ones - others and others - ones):
+            return Fact(False)
+        return Fact(True, [s for s in here.spots if part_of(s.segment) not in others])
 
     return rule

@@ -71,6 +71,7 @@ class Linked:
     other_event: Event | None = None
     has_assessment: bool = False
     assessed: frozenset[int] = frozenset()
+    unassessed: frozenset[int] = frozenset()
     segment_dates: dict[int, Day] = field(default_factory=dict)
 
 
@@ -100,6 +101,7 @@ class Linker:
             i for i, s in enumerate(reading.segments) if s.section in self._n["assessment_sections"]
         )
         linked.has_assessment = bool(linked.assessed)
+        linked.unassessed = self._unassessed(reading, linked.assessed)
         linked.focus = self._focus(reading)
         for m in reading.mentions:
             if m.tied == linked.focus:
@@ -109,6 +111,13 @@ class Linker:
         self._find_dates(linked, by_segment, service, age)
         self._second_event(linked)
         return linked
+
+    @staticmethod
+    def _unassessed(reading: Reading, assessed: frozenset[int]) -> frozenset[int]:
+        """Segments of notes that have no assessment of their own and whose author could have made one."""
+        parts = [(p.first, p.last, p.accountable) for p in reading.parts] or [(0, len(reading.segments), True)]
+        free = [(a, b) for a, b, counts in parts if counts and not any(a <= i < b for i in assessed)]
+        return frozenset(i for a, b in free for i in range(a, b))
 
     # -- sites ---------------------------------------------------------------------------------------------------------
 
@@ -393,11 +402,14 @@ class Linker:
             text = reading.text[segment.start : segment.end]
             if segment.section in n["sections"]["undated"]:
                 continue
+            if (part := reading.told(i)) is not None:
+                service, age = part.service, part.age
             for d in self._dates.find(text, service, age):
                 self._date_studies(reading, i, segment, here, d)
                 if d.kind == "absolute" and d.latest is not None:
                     linked.segment_dates[i] = max(d.latest, linked.segment_dates.get(i, d.latest))
-                self._weigh(linked, i, segment, here, d, injuries, causal, event, near_event, service)
+                if segment.start + d.start not in reading.void_dates:
+                    self._weigh(linked, i, segment, here, d, injuries, causal, event, near_event, service)
         again = self._repeated(linked)
         linked.dates.sort(
             key=lambda c: (
@@ -532,7 +544,7 @@ class Linker:
             between = words.norm[low:high]
             return len(between) + sum(8 for w in between if w in _BREAKS) + sum(1 for w in between if w in (",", ":"))
 
-        if d.label == "injury":
+        if d.label == "injury" or start in linked.reading.injury_dates:
             score, why = 10, "label"
         elif event is not None:
             gap = min(max(0, distance(m)) for m in event.mentions)

@@ -7,18 +7,22 @@ A family shares its rules; what differs between its codes stands in `pack.yaml` 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from pydantic import ValidationError
 
+from analyzer.apart import find_apart
 from analyzer.assessment import Assessment, Judge
 from analyzer.candidates import CandidateRule, Candidates
+from analyzer.case import Document, merge
+from analyzer.codes import normalise
 from analyzer.errors import PackError
 from analyzer.judging import ExpressionError
 from analyzer.linking import Linked, Linker
+from analyzer.note import Note
 from analyzer.packs import CodeSpec, Pack
 from analyzer.reading.reader import Reading
 from analyzer.yamlfile import line_of
@@ -77,6 +81,41 @@ class Member:
         """Link and judge a reading for this code. The reading's mentions are written to."""
         linked = self.linker.link(reading, service, self.pack.age_of(reading.text))
         return linked, self.judge.assess(linked, service, about)
+
+    def document(self, note: Note, *, draft: bool = False) -> Document:
+        """A note of a case, read."""
+        authors = self.pack.authors
+        text = authors.transcript.spoken(note.text) if authors.transcript.holds(note) else note.text
+        kind = authors.kind_of(note)
+        return Document(
+            note,
+            self.read(text),
+            age=self.pack.age_of(note.text),
+            accountable=kind is None,
+            draft=draft,
+            read_as=kind.read_as if kind is not None else {},
+        )
+
+    def alone(self, document: Document) -> tuple[Linked, Assessment]:
+        """A note of a case judged by itself."""
+        note = document.note
+        return self.assess(document.copy_of_reading(), note.date_of_service, about(note))
+
+    def together(self, documents: Sequence[Document], whole: Note) -> tuple[Linked, Assessment]:
+        """The notes of a case judged as one. `whole` carries what is known of all of them."""
+        linked = self.linker.link(merge(documents), whole.date_of_service, documents[0].age)
+        find_apart(linked, self.pack.cases.same_event, self.pack.cases.vague)
+        return linked, self.judge.assess(linked, whole.date_of_service, about(whole))
+
+
+def about(note: Note) -> dict[str, str | None]:
+    """What is known of a note beside its text, as the pack's facts ask for it."""
+    return {
+        "setting": note.setting,
+        "author_role": note.author_role,
+        "note_type": note.note_type,
+        "code": normalise(note.code) if note.code else None,
+    }
 
 
 def judging_for(pack: Pack, code: str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Packs: folders of data that know one code family. Loading checks them and refuses a broken one.
 
 A pack is `pack.yaml` beside `macros.yaml`, `vocabulary/*.yaml`, `facts.yaml`, `requirements.yaml`, `alerts.yaml`,
-`flags.yaml` and `queries.yaml`; `candidate_codes.yaml` may be left out. What packs share (words, assertion cues, section titles, dates) lives in
-`patterns/common`. Packs of a hospital's own may lie in any folder.
+`flags.yaml` and `queries.yaml`; `candidate_codes.yaml` and `cases.yaml` (rules for several notes judged together) may
+be left out. What packs share (words, assertion cues, section titles, dates, authors) lives in `patterns/common`. Packs
+of a hospital's own may lie in any folder.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from analyzer.authors import Authors
 from analyzer.candidates import CandidateFile
+from analyzer.case_rules import CaseRules
 from analyzer.dates import DateReader
 from analyzer.errors import PackError
+from analyzer.judging import ExpressionError, compile_expression
 from analyzer.queries import QueryBook
 from analyzer.reading.assertion import Assertions
 from analyzer.reading.layout import Layout, LayoutRules
@@ -160,6 +164,8 @@ class Pack:
     candidate_lines: tuple[str, Lines]
     section_titles: dict[str, str]
     age_patterns: list[re.Pattern[str]]
+    authors: Authors
+    cases: CaseRules
 
     @property
     def shown_elements(self) -> dict[str, frozenset[str]]:
@@ -339,6 +345,7 @@ def _load(folder: Traversable | Path) -> Pack:
             if name in judging["facts"]["facts"]:
                 raise PackError(shown, line_of(lines, ("facts", name)), f"facts.{name}", "is defined already")
             judging["facts"]["facts"][name] = spec
+    cases = _case_rules(folder, head, judging)
     candidates: CandidateFile | None = None
     shown, lines = f"{folder.name}/candidate_codes.yaml", {}
     if (folder / "candidate_codes.yaml").is_file():
@@ -368,7 +375,49 @@ def _load(folder: Traversable | Path) -> Pack:
         candidate_lines=(shown, lines),
         section_titles=titles,
         age_patterns=[re.compile(p, re.I) for p in section_data["age"]],
+        authors=Authors(common / "authors.yaml"),
+        cases=cases,
     )
+
+
+def _case_rules(folder: Traversable | Path, head: PackHead, judging: dict[str, Any]) -> CaseRules:
+    """The pack's cases.yaml, where it has one; its facts and rules become part of `judging`."""
+    if not (folder / "cases.yaml").is_file():
+        return CaseRules()
+    content, shown, lines = _file(folder, "cases.yaml")
+    cases: CaseRules = _validated(CaseRules, content, shown, lines)
+    facts = judging["facts"]["facts"]
+    requirements = {item["id"]: item for item in judging["requirements"]["requirements"]}
+
+    def known(names: Iterable[str], among: Iterable[str], *path: str | int) -> None:
+        for name in names:
+            if name not in among:
+                raise PackError(shown, line_of(lines, path), ".".join(map(str, path)), f"{name!r} is not known")
+
+    for i, course in enumerate(cases.course):
+        known([course.requirement], requirements, "course", i)
+        known([course.element], head.elements, "course", i)
+        known(course.order, head.elements[course.element], "course", i)
+    for key in ("states", "opinions", "corrects"):
+        known(getattr(cases, key), head.elements, key)
+    known(cases.cite_context, requirements, "cite_context")
+    known([cases.cite_when] if cases.cite_when else [], facts, "cite_when")
+    for name, spec in cases.facts.items():
+        if name in facts:
+            raise PackError(shown, line_of(lines, ("facts", name)), f"facts.{name}", "is defined already")
+        known(spec.get("apart", ()), facts, "facts", name)
+        facts[name] = spec
+    known(cases.rules, requirements, "rules")
+    for requirement, rules in cases.rules.items():
+        for i, rule in enumerate(rules):
+            path = ("rules", requirement, i)
+            known([*rule.get("evidence", ()), *rule.get("a", ()), *rule.get("b", ())], facts, *path)
+            try:
+                compile_expression(rule["when"], facts)
+            except (ExpressionError, KeyError) as error:
+                raise PackError(shown, line_of(lines, path), ".".join(map(str, path)), str(error)) from None
+        requirements[requirement]["rules"] = [*rules, *requirements[requirement]["rules"]]
+    return cases
 
 
 def _any_space(pattern: str) -> str:

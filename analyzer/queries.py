@@ -120,22 +120,29 @@ class QueryBook:
         return next((t for t in self._data.requirements[requirement_id].templates if t.fits(status, facts)), None)
 
     def build(
-        self, requirement_id: str, status: Status, facts: frozenset[str], evidence: Sequence[Evidence]
+        self,
+        requirement_id: str,
+        status: Status,
+        facts: frozenset[str],
+        evidence: Sequence[Evidence],
+        context: Sequence[Evidence] = (),
     ) -> Query | None:
         """The question for a requirement's gap, or None where nothing is to be asked.
 
         `facts` names what is true of the note (see `facts`). The first pieces of evidence become the indicators, both
         sides of a conflict in turn, in the order of the record; a long one is cut at 25 words. Without indicators the
-        question is open, and a conflict, which has to be shown, is not asked at all.
+        question is open, and a conflict, which has to be shown, is not asked at all. `context` holds what another
+        document says of it: cited as well, where there is room, but no ground for choices.
         """
         template = self.template_for(requirement_id, status, facts)
         if template is None or template.question is None:
             return None
-        cited = self._cited(evidence)
-        if status == "conflicting" and not cited:
+        own = self._cited(evidence)
+        if status == "conflicting" and not own:
             return None
+        cited = self._cited([*evidence, *context]) if context else own
         options = [choice.text for choice in template.options if facts.issuperset(choice.needs)]
-        options = [*options, *self._rules.closing_options] if options and cited else []
+        options = [*options, *self._rules.closing_options] if options and own else []
         return Query(
             id=_short_hash([template.template, *options, *(f"{i.note_id}\0{text}" for i, text in cited)]),
             template=template.template,
@@ -160,15 +167,16 @@ class QueryBook:
         """The queries as one message per recipient, recipients and questions in the order given.
 
         Section, date and author of a quote come from the evidence of `requirements`, or from `context`, which holds
-        whatever else `build` was given. `texts` and `dates` (of service) are by note id; the first note of `texts`
-        heads a message that cites none.
+        whatever else `build` was given and is marked as an earlier or other record. `texts` and `dates` (of service)
+        are by note id; the first note of `texts` heads a message that cites none.
         """
         evidence = [*(e for requirement in requirements for e in requirement.evidence), *context]
+        other = frozenset(e.note_id for e in context)
         by_role: dict[str, list[Query]] = {}
         for query in queries:
             role = self._by_name[query.template].recipient_role or self._data.recipient_role
             by_role.setdefault(role, []).append(query)
-        return [self._message(role, asked, evidence, texts, dates) for role, asked in by_role.items()]
+        return [self._message(role, asked, evidence, texts, dates, other) for role, asked in by_role.items()]
 
     def _cited(self, evidence: Sequence[Evidence]) -> list[tuple[Indicator, str]]:
         """The indicators and their quotes, in the order of the record."""
@@ -201,10 +209,11 @@ class QueryBook:
         evidence: Sequence[Evidence],
         texts: Mapping[str, str],
         dates: Mapping[str, date | None],
+        other: frozenset[str],
     ) -> CombinedQuery:
         layout = self._rules.layout
         named = {i.note_id for query in asked for i in query.indicators}
-        note_ids = [n for n in texts if n in named] or list(texts)[:1]
+        note_ids = [n for n in texts if n in named and n not in other] or list(texts)[:1]
         titles = {query.title for query in asked}
         title = titles.pop() if len(titles) == 1 else self._data.combined_title
         days = ", ".join(self._day(dates.get(n)) for n in note_ids)
@@ -215,7 +224,7 @@ class QueryBook:
         for number, query in enumerate(asked, start=1):
             if query.indicators:
                 lines.append(f"{number}. {self._by_name[query.template].lead}")
-            lines.extend(self._bullet(i, evidence, texts, dates) for i in query.indicators)
+            lines.extend(self._bullet(i, evidence, texts, dates, other) for i in query.indicators)
         lines += ["", layout.request]
         for number, query in enumerate(asked, start=1):
             lines.append(f"{number}. {query.question}")
@@ -237,6 +246,7 @@ class QueryBook:
         evidence: Sequence[Evidence],
         texts: Mapping[str, str],
         dates: Mapping[str, date | None],
+        other: frozenset[str],
     ) -> str:
         """One quote with its source. Line breaks inside a quote become blanks, so that a quote stays one line."""
         layout = self._rules.layout
@@ -249,6 +259,8 @@ class QueryBook:
             source = [piece.section.replace("_", " ").capitalize(), day, piece.author_role or layout.no_author]
             if piece.assertion in layout.assertions:
                 source.append(layout.assertions[piece.assertion])
+            if piece.note_id in other:
+                source.append(layout.other_record)
             cut = " ..." if text[indicator.end : piece.end].strip() else ""
         return f'- "{_one_line(text[indicator.start : indicator.end])}"{cut} ({_one_line(", ".join(source))})'
 

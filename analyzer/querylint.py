@@ -119,6 +119,7 @@ class QueryLayout(_Strict):
     closing: list[str]
     no_date: str
     no_author: str
+    other_record: str
     assertions: dict[str, str]
 
 

@@ -18,8 +18,7 @@ from analyzer.analyze import Analyzer
 from analyzer.codes import CodeTable
 from analyzer.errors import CodeError, InputError
 from analyzer.note import Note
-from analyzer.packs import Pack, available_packs, load_pack
-from analyzer.queries import QueryBook
+from analyzer.packs import available_packs
 from analyzer.querylint import LintProblem, lint
 from analyzer.report import GapReport
 from api.cards import cards, unread
@@ -100,7 +99,7 @@ class Answers:
     def _case(self, job: Job) -> Answer:
         case, warnings = read_case(job.body, job.media_type)
         code = case.code or job.parameters.get("code")
-        report = self._report_of_case(case.notes, case.context, case.case_id, code)
+        report = self._analyzer.case(case.notes, case.context, case_id=case.case_id, code=code)
         return _report_answer(report, [*case.notes, *case.context], job, case, warnings)
 
     def _pack(self, job: Job) -> Answer:
@@ -108,7 +107,7 @@ class Answers:
         info = known.get(job.parameters["id"])
         if info is None:
             raise ProblemError("not-found", f"the packs are {', '.join(known)}")
-        pack = _pack(info.id, tuple(self._folders))
+        pack = self._analyzer.pack(info.id)
         answer = PackAnswer(
             id=info.id,
             title=info.title,
@@ -158,7 +157,7 @@ class Answers:
                 changes["id"] = hashlib.sha256(content).hexdigest()[:12]
             chosen.append(query.model_copy(update=changes))
         texts = {note.note_id: note.text for note in asked.notes}
-        messages = _query_book(report.provenance.pack, tuple(self._folders)).combine(
+        messages = self._analyzer.pack(report.provenance.pack).queries.combine(
             chosen, report.requirements, texts, {note.note_id: note.date_of_service for note in asked.notes}
         )
         found = {m.id: _found(lint(m.text, list(texts.values())), m.text, "codepoint") for m in messages}
@@ -182,7 +181,7 @@ class Answers:
         report = None
         if notes:
             report = self._report_of(notes, call.context.encounter_id, None)
-            book = _query_book(report.provenance.pack, tuple(self._folders))
+            book = self._analyzer.pack(report.provenance.pack).queries
             out.extend(cards(report, notes, book, call.hook_instance))
         unread_reasons = [record.reason for record in found if record.reason is not None]
         if unread_reasons:
@@ -198,31 +197,13 @@ class Answers:
         """One note alone, several together."""
         if len(notes) == 1:
             return self._for_code(code).report(notes[0])
-        return self._report_of_case(notes, [], case_id, code)
-
-    def _report_of_case(
-        self, notes: Sequence[Note], context: Sequence[Note], case_id: str | None, code: str | None
-    ) -> GapReport:
-        judge: Any = self._analyzer
-        report: GapReport = judge.case(notes, context, case_id=case_id, code=code)
-        return report
+        return self._analyzer.case(notes, case_id=case_id, code=code)
 
 
 @cache
 def answers_for(code: str | None, pack_folders: tuple[str, ...]) -> Answers:
     """The answers of this process, built when first asked for. Raises ChartgapError for a wrong code or pack."""
     return Answers(code, pack_folders)
-
-
-@cache
-def _pack(name: str, folders: tuple[str, ...]) -> Pack:
-    return load_pack(name, folders)
-
-
-@cache
-def _query_book(pack: str, folders: tuple[str, ...]) -> QueryBook:
-    folder = next(info.folder for info in available_packs(folders) if info.id == pack)
-    return QueryBook.from_pack_files(Path(folder) / "queries.yaml")
 
 
 def _changes(edited: EditedQuery) -> dict[str, Any]:

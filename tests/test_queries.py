@@ -377,7 +377,7 @@ class TestCombine:
         assert asked is not None
         (known,) = BOOK.combine([asked], [], {"n001": text}, {}, context=[piece])
         (unknown,) = BOOK.combine([asked], [], {"n001": text}, {"n001": DAY})
-        assert '- "after a slip" (Plan, 2025-11-10, nurse)' in known.text
+        assert '- "after a slip" (Plan, 2025-11-10, nurse, from another record)' in known.text
         assert '- "after a slip" (2025-11-10, author not recorded)' in unknown.text
 
     def test_a_quote_cannot_pose_as_a_part_of_the_form(self) -> None:

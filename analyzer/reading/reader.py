@@ -7,8 +7,10 @@ the sentences that hold a mention. What a mention belongs to (site, event, date)
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date as Day
 from typing import Any
 
 from analyzer.reading.assertion import Assertions
@@ -40,16 +42,45 @@ class Mention:
     speaker: str = "author"
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One note's share of a reading of several notes: its segments, and what is known of the note."""
+
+    first: int
+    last: int
+    service: Day | None
+    age: int | None
+    accountable: bool
+    draft: bool = False
+
+
 @dataclass(slots=True)
 class Reading:
-    """A read note: segments, their words (None where no rule can touch them) and all mentions in text order."""
+    """A read note: segments, their words (None where no rule can touch them) and all mentions in text order.
+
+    Only for several notes read together: `parts` has one entry a note; `retold` says for a segment that repeats an
+    earlier note which part told it first; `void_dates` and `injury_dates` hold where dates start that were put right
+    by a later note and that put an earlier one right.
+    """
 
     text: str
     segments: list[Segment]
     words: list[Words]
     mentions: list[Mention] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    retold: dict[int, int] = field(default_factory=dict)
+    void_dates: set[int] = field(default_factory=set)
+    injury_dates: set[int] = field(default_factory=set)
 
     _spans: dict[int, tuple[int, int]] | None = None
+
+    def part_of(self, segment: int) -> int:
+        """The number of the note that a segment belongs to, counted from 0."""
+        return max(0, bisect_right([p.first for p in self.parts], segment) - 1)
+
+    def told(self, segment: int) -> Part | None:
+        """The note whose date of service a segment's words count from; None for a reading of one note."""
+        return self.parts[self.retold.get(segment, self.part_of(segment))] if self.parts else None
 
     def mentions_at(self, segment: int) -> list[Mention]:
         """Mentions of one segment; they stand together in `mentions`."""
