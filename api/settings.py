@@ -24,7 +24,7 @@ class Settings:
     code: str | None = None
     pack_folders: tuple[str, ...] = ()
     workers: int = 0
-    queue: int = 16
+    queue: int = 32
     job_seconds: float = 30.0
     body_limit: int = 4 * _MIB
     line_limit: int = _MIB

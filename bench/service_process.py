@@ -24,6 +24,33 @@ class Service:
     process: subprocess.Popen[bytes]
     log: Path
 
+    def worker_pids(self) -> list[int]:
+        """The worker processes: forked by a process that the service keeps for that."""
+        return [pid for child in children(self.process.pid) for pid in children(child)]
+
+    def memory(self) -> int:
+        """Bytes that the service's processes hold together (proportional set size: shared pages counted once)."""
+        pids = [self.process.pid, *children(self.process.pid), *self.worker_pids()]
+        return sum(_proportional(pid) for pid in pids)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started (Linux)."""
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _proportional(pid: int) -> int:
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.M)
+    return int(found[1]) * 1024 if found else 0
+
 
 @contextmanager
 def serving(log: Path, *options: str, workers: int, **environment: str) -> Iterator[Service]:

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from analyzer import Note
 from api.app import create_app
 from api.settings import Settings
-from bench.service_process import serving
+from bench.service_process import Service, serving
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def note_json(samples: list[Note]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a service in a process of its own, as `chartgap serve` starts it."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service in a process of its own, as `chartgap serve` starts it."""
     with serving(tmp_path_factory.mktemp("serve") / "log", workers=1) as service:
-        yield service.address
+        yield service

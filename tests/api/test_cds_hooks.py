@@ -116,17 +116,18 @@ def test_notes_that_are_not_about_it_or_not_there_give_no_card(
 def test_an_encounter_s_notes_are_judged_together(
     client: TestClient, services: dict[str, Any], samples: list[Note]
 ) -> None:
-    note = by_id(samples, "checkbox-intake-template")
-    addendum = Note(
-        note_id="addendum", date_of_service=note.date_of_service, text="ADDENDUM: The fall was on 2023-02-11."
-    )
-    service = services["encounter-discharge"]
-    alone = cards(client, service, hook_call("encounter-discharge", prefetch={"notes": searchset(document(note))}))
-    both = searchset(document(note), document(addendum))
+    notes = [by_id(samples, "checkbox-intake-template"), by_id(samples, "telephone-encounter")]
     encounter = {"resourceType": "Encounter", "id": "e1", "status": "finished", "class": {"code": "AMB"}}
-    prefetch = {"notes": both, "encounter": encounter}
-    assert len(alone) == 1
-    assert cards(client, service, hook_call("encounter-discharge", prefetch=prefetch)) == []
+    prefetch = {"notes": searchset(*map(document, notes)), "encounter": encounter}
+    service = services["encounter-discharge"]
+    found = cards(client, service, hook_call("encounter-discharge", prefetch=prefetch))
+    shown = {"signed": True, "setting": "outpatient", "patient_id": "p1", "encounter_id": "e1"}
+    given = [{**n.model_dump(mode="json", include={"note_id", "text", "date_of_service"}), **shown} for n in notes]
+    report = client.post("/v1/cases", json={"notes": given}).json()
+    assert report["note_ids"] == [n.note_id for n in sorted(notes, key=lambda n: str(n.date_of_service))]
+    assert sorted(card["summary"] for card in found) == sorted(
+        r["query"]["title"] for r in report["requirements"] if r["query"]
+    )
 
 
 def test_a_note_that_cannot_be_read_is_said_not_hidden(

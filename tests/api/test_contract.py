@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,8 @@ from api.app import create_app
 from api.examples import BODIES, PATHS
 from api.media import NDJSON
 from api.settings import Settings
-from bench.service_contract import run, table
+from bench.service_contract import requests_logged, run, table
+from bench.service_process import Service
 
 DESCRIPTION: dict[str, Any] = create_app(Settings(workers=1)).openapi()
 OPERATIONS = {
@@ -76,9 +76,11 @@ def test_every_operation_with_a_body_has_an_example() -> None:
     assert set(BODIES) == {name for name, (_, method, _) in OPERATIONS.items() if method == "post"}
 
 
-def test_generated_requests_get_what_the_description_promises(tmp_path: Path) -> None:
-    code, said, requests, faults = run(cases=4, seed=7, folder=tmp_path, phases="examples,fuzzing")
+def test_generated_requests_get_what_the_description_promises(server: Service) -> None:
+    before = len(requests_logged(server))
+    # This server asks for no key; bench/service_contract.py runs all checks on one that does.
+    code, said = run(server, "none", 4, 7, "examples,fuzzing", "ignored_auth")
+    requests = requests_logged(server)[before:]
     assert code == 0, f"{said[-6000:]}\n{table(requests)}"
-    assert not faults
     assert len(requests) > 60
-    assert not [entry for entry in requests if entry["status"] == 500]
+    assert not [entry for entry in requests if entry["status"] == 500 or "fault" in entry]

@@ -28,7 +28,7 @@ async def exchange(where: Any, note: dict[str, Any]) -> tuple[Any, Any, Any, Any
 @pytest.fixture(params=["stdio", "http"])
 def where(request: pytest.FixtureRequest) -> Any:
     if request.param == "http":
-        return f"{request.getfixturevalue('server')}/mcp"
+        return f"{request.getfixturevalue('server').address}/mcp"
     return StdioServerParameters(command=sys.executable, args=["-m", "analyzer.cli", "mcp"], cwd=str(ROOT))
 
 
