@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -266,8 +267,7 @@ class _Builder:
     def report(self) -> GapReport:
         note, judged, member = self._note, self._assessment, self._member
         table = CodeTable.load(note.date_of_service)
-        facts = frozenset(name for name, fact in judged.facts.items() if fact.holds)
-        requirements = [self._requirement(r, facts) for r in judged.requirements]
+        requirements = [self._requirement(r) for r in judged.requirements]
         by_basis = {
             basis: all(r.status == "documented" for r in requirements if r.basis == basis)
             for basis in ("coding", "audit")
@@ -343,6 +343,13 @@ class _Builder:
             warnings=warnings,
         )
 
+<<<<<<< HEAD
+    def _requirement(self, r: Judged) -> Requirement:
+        evidence = self._evidence(r.spots[:6], r.sides)[:4]
+        query = None
+        if self._assessment.relevant and r.status != "documented":
+            query = self._member.pack.queries.build(r.id, r.status, self._facts_asked, evidence)  # type: ignore[arg-type]
+=======
     def shown(self, document: Document) -> dict[str, Evidence]:
         """The first place in one document of every requirement that is documented."""
         out: dict[str, Evidence] = {}
@@ -373,6 +380,7 @@ class _Builder:
                 evidence,
                 self._citable(r.id, facts),
             )
+>>>>>>> 99d055bc73e68d63cd20698b2173ccb69080b2b8
         return Requirement(
             id=r.id,
             label=r.label,
@@ -389,6 +397,12 @@ class _Builder:
             ],
             sources=r.sources,
         )
+
+    @cached_property
+    def _facts_asked(self) -> frozenset[str]:
+        """Those facts that hold, of all that the pack's questions ask for."""
+        facts = self._assessment.facts
+        return frozenset(name for name in self._member.pack.queries.facts if facts[name].holds)
 
     def _candidates(self, table: CodeTable) -> list[CandidateCode]:
         judged = self._assessment

@@ -10,7 +10,7 @@ from typing import Any
 
 from analyzer.dates import DateReader
 from analyzer.errors import PackError
-from analyzer.judging import ExpressionError, Fact, FactBook, Node, Spot, compile_expression
+from analyzer.judging import ExpressionError, Fact, FactBook, Facts, Node, Spot, compile_expression
 from analyzer.linking import Linked
 from analyzer.yamlfile import line_of
 
@@ -54,7 +54,7 @@ class Assessment:
     verdict_requirements: list[str]
     verdict_alerts: list[str]
     relevant: bool
-    facts: dict[str, Fact]
+    facts: Facts
     env: dict[str, bool]
 
 
@@ -101,7 +101,7 @@ class Judge:
     def assess(self, linked: Linked, service: date | None, about: Mapping[str, str | None]) -> Assessment:
         """Judge one linked reading; deterministic. `about`: setting, author_role, note_type and code of the note."""
         facts = self.facts.evaluate(linked, service, about)
-        env = {name: fact.holds for name, fact in facts.items()}
+        env = facts.holds
         alerts = [
             Raised(
                 a["id"], a["message"], _gather(a.get("evidence", ()), facts), a["severity"], tuple(a.get("codes", ()))
@@ -119,18 +119,17 @@ class Judge:
             for f in self._flags
             if self._nodes[id(f)](env)
         ]
-        all_env = dict(env)
-        all_env.update({f"alert_{a['id']}": a["id"] in raised for a in self._alerts})
-        all_env.update({f"gap_{r.id}": r.status != "documented" for r in requirements})
-        all_env.update({f"flag_{f['id']}": False for f in self._flags})
-        all_env.update({f"flag_{f.id}": True for f in flags})
+        env.update({f"alert_{a['id']}": a["id"] in raised for a in self._alerts})
+        env.update({f"gap_{r.id}": r.status != "documented" for r in requirements})
+        env.update({f"flag_{f['id']}": False for f in self._flags})
+        env.update({f"flag_{f.id}": True for f in flags})
         for rule in self._verdict:
-            if self._nodes[id(rule)](all_env):
+            if self._nodes[id(rule)](env):
                 break
         gaps = [r.id for r in requirements if r.status != "documented" and r.id in rule.get("requirements", ())]
         because = [a.id for a in alerts if a.id in rule.get("alerts", ())]
         return Assessment(
-            requirements, alerts, flags, rule["verdict"], rule["rule"], gaps, because, relevant, facts, all_env
+            requirements, alerts, flags, rule["verdict"], rule["rule"], gaps, because, relevant, facts, env
         )
 
     def _requirement(

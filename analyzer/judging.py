@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any
 
 from analyzer.dates import DateReader
-from analyzer.linking import Linked
+from analyzer.linking import Event, Linked
 from analyzer.reading.reader import Mention
 
 SAID = ("affirmed", "historical")
@@ -48,14 +48,6 @@ class Fact:
 Node = Callable[[Mapping[str, bool]], bool]
 
 
-def _either(left: Node, right: Node) -> Node:
-    return lambda env: left(env) or right(env)
-
-
-def _both(left: Node, right: Node) -> Node:
-    return lambda env: left(env) and right(env)
-
-
 def compile_expression(text: str, names: Iterable[str]) -> Node:
     """A boolean expression over fact names with and, or, not and parentheses. Raises ExpressionError."""
     known = set(names)
@@ -79,27 +71,24 @@ def compile_expression(text: str, names: Iterable[str]) -> Node:
         at += 1
         return tokens[at - 1]
 
-    def either() -> Node:
-        node = both()
+    def either() -> str:
+        source = both()
         while peek() == "or":
             take()
-            left, right = node, both()
-            node = _either(left, right)
-        return node
+            source = f"({source} or {both()})"
+        return source
 
-    def both() -> Node:
-        node = single()
+    def both() -> str:
+        source = single()
         while peek() == "and":
             take()
-            left, right = node, single()
-            node = _both(left, right)
-        return node
+            source = f"({source} and {single()})"
+        return source
 
-    def single() -> Node:
+    def single() -> str:
         word = take()
         if word == "not":
-            inner = single()
-            return lambda env: not inner(env)
+            return f"(not {single()})"
         if word == "(":
             inner = either()
             if take() != ")":
@@ -109,41 +98,69 @@ def compile_expression(text: str, names: Iterable[str]) -> Node:
             raise ExpressionError(f"{word!r} stands where a fact should")
         if word not in known:
             raise ExpressionError(f"no fact is called {word!r}")
-        return lambda env, name=word: env[name]  # type: ignore[misc]
+        return f"env[{word!r}]"
 
-    result = either()
+    source = either()
     if at != len(tokens):
         raise ExpressionError(f"cannot read past {tokens[at]!r}")
-    return result
+    # Nothing but known names, and, or, not and parentheses can stand in `source`.
+    node: Node = eval(f"lambda env: {source}", {"__builtins__": {}})
+    return node
 
 
 def _listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value or ())
 
 
-@dataclass(slots=True)
-class _Case:
-    """One linked reading under judgement: what is known so far, and its mentions by element."""
+class Facts(dict[str, Fact]):
+    """The facts of one linked reading, each found out when it is first asked for. Look up by name; do not iterate."""
 
-    linked: Linked
-    service: date | None
-    about: Mapping[str, str | None]
-    facts: dict[str, Fact]
-    holds: dict[str, bool]
-    by_element: dict[str, list[Mention]]
-    by_elements: dict[frozenset[str], list[Mention]] = field(default_factory=dict)
+    def __init__(
+        self,
+        rules: Mapping[str, Rule],
+        linked: Linked,
+        service: date | None,
+        about: Mapping[str, str | None],
+    ) -> None:
+        super().__init__()
+        self.linked, self.service, self.about = linked, service, about
+        self.holds = Holds(self)
+        self._rules = rules
+        self._by_element: dict[str, list[Mention]] = {}
+        for m in linked.reading.mentions:
+            self._by_element.setdefault(m.element, []).append(m)
+        self._by_elements: dict[frozenset[str], list[Mention]] = {}
+
+    def __missing__(self, name: str) -> Fact:
+        fact = self[name] = self._rules[name](self)
+        return fact
 
     def mentions(self, elements: frozenset[str]) -> list[Mention]:
         """Mentions of some elements in text order."""
-        found = self.by_elements.get(elements)
+        found = self._by_elements.get(elements)
         if found is None:
-            present = [e for e in elements if e in self.by_element]
+            present = [e for e in elements if e in self._by_element]
             if len(present) < 2:
-                found = self.by_element[present[0]] if present else []
+                found = self._by_element[present[0]] if present else []
             else:
                 found = [m for m in self.linked.reading.mentions if m.element in elements]
-            self.by_elements[elements] = found
+            self._by_elements[elements] = found
         return found
+
+
+class Holds(dict[str, bool]):
+    """Whether each fact holds. Other names may be set beside them."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__()
+        self._facts = facts
+
+    def __missing__(self, name: str) -> bool:
+        holds = self[name] = self._facts[name].holds
+        return holds
+
+
+Rule = Callable[[Facts], Fact]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,15 +221,15 @@ class _Search:
             least=int(spec.get("least", 1)),
         )
 
-    def found(self, case: _Case) -> list[Mention]:
+    def found(self, case: Facts) -> list[Mention]:
         """The mentions that count, in text order."""
         pool = case.mentions(self.elements)
         if not pool:
             return []
-        facts, linked, service = case.facts, case.linked, case.service
-        same = [{s.segment for s in facts[f].spots} for f in self.same]
-        not_same = [{s.segment for s in facts[f].spots} for f in self.not_same]
-        near_at = sorted({s.segment for f in self.near for s in facts[f].spots})
+        linked, service = case.linked, case.service
+        same = [{s.segment for s in case[f].spots} for f in self.same]
+        not_same = [{s.segment for s in case[f].spots} for f in self.not_same]
+        near_at = sorted({s.segment for f in self.near for s in case[f].spots})
         segments = linked.reading.segments
         out: list[Mention] = []
         for m in pool:
@@ -257,9 +274,11 @@ class _Search:
             out.append(m)
         return out
 
-    def __call__(self, case: _Case) -> Fact:
+    def __call__(self, case: Facts) -> Fact:
         """The fact."""
         found = self.found(case)
+        if not found:
+            return Fact(self.least <= 0)
         if self.rank and len(found) > 1:
             # What a reader would quote first: the examination before the history, and so on.
             segments, last = case.linked.reading.segments, len(self.rank)
@@ -269,35 +288,34 @@ class _Search:
 
 
 class FactBook:
-    """The facts of one pack, evaluated for one linked reading."""
+    """The facts of one pack. A fact may rest only on facts above it; raises ExpressionError otherwise."""
 
     def __init__(self, specs: Mapping[str, Mapping[str, Any]], dates: DateReader) -> None:
         self._dates = dates
-        self._names = list(specs)
-        self._rules = [(name, self._rule(spec)) for name, spec in specs.items()]
+        self._rules: dict[str, Rule] = {}
+        for name, spec in specs.items():
+            near = spec.get("near") or {}
+            used = [*_listed(spec.get("any")), *_listed(spec.get("spots")), *_listed(near.get("facts"))]
+            for other in [*used, *(f for key in ("same", "not_same", "of") for f in _listed(spec.get(key)))]:
+                if other not in self._rules:
+                    raise ExpressionError(f"{name}: no fact above is called {other!r}")
+            self._rules[name] = self._rule(spec, self._rules)
 
     @property
     def names(self) -> list[str]:
         """All fact names, in the pack's order."""
-        return list(self._names)
+        return list(self._rules)
 
-    def evaluate(self, linked: Linked, service: date | None, about: Mapping[str, str | None]) -> dict[str, Fact]:
-        """Every fact. A fact may rest only on facts above it. `about` is what is known of the note beside its text."""
-        by_element: dict[str, list[Mention]] = {}
-        for m in linked.reading.mentions:
-            by_element.setdefault(m.element, []).append(m)
-        case = _Case(linked, service, about, {}, dict.fromkeys(self._names, False), by_element)
-        for name, rule in self._rules:
-            fact = case.facts[name] = rule(case)
-            case.holds[name] = fact.holds
-        return case.facts
+    def evaluate(self, linked: Linked, service: date | None, about: Mapping[str, str | None]) -> Facts:
+        """The facts of a reading. `about` is what is known of the note beside its text."""
+        return Facts(self._rules, linked, service, about)
 
-    def _rule(self, spec: Mapping[str, Any]) -> Callable[[_Case], Fact]:
+    def _rule(self, spec: Mapping[str, Any], above: Iterable[str]) -> Rule:
         """How one fact is found out."""
         if "find" in spec:
             return _Search.build(spec)
         if "when" in spec:
-            return _when(compile_expression(spec["when"], self._names), _listed(spec.get("spots")))
+            return _when(compile_expression(spec["when"], above), _listed(spec.get("spots")))
         if "any" in spec:
             return _any(list(spec["any"]))
         if "apart" in spec:
@@ -308,7 +326,7 @@ class FactBook:
         if spec["linked"] == "setting":
             return lambda case: Fact(case.about.get("setting") == spec.get("is"))
         if spec["linked"] == "age":
-            return lambda case: self._age(spec, case.linked, case.facts[spec["of"]], case.service)
+            return lambda case: self._age(spec, case.linked, case[spec["of"]], case.service)
         return lambda case: self._linked(spec["linked"], spec, case.linked, case.service)
 
     def _age(self, spec: Mapping[str, Any], linked: Linked, dated: Fact, service: date | None) -> Fact:
@@ -347,6 +365,8 @@ class FactBook:
             event = linked.event
             if event is None:
                 return Fact(False)
+            if spec.get("against"):
+                return _told_apart(linked, event, linked.other_event)
             if spec.get("specific") and event.value == "unspecified":
                 return Fact(False)
             if event.score < float(spec.get("score", -99)):
@@ -366,6 +386,8 @@ class FactBook:
             return Fact(True, spots)
         if what == "other_event":
             event = linked.other_event
+            if spec.get("against"):
+                return _told_apart(linked, event, linked.event)
             return Fact(event is not None, [_spot(m) for m in event.mentions] if event else [])
         if what == "date":
             if linked.date is None:
@@ -395,22 +417,31 @@ class FactBook:
         raise ExpressionError(f"nothing linked is called {what!r}")
 
 
+def _told_apart(linked: Linked, event: Event | None, other: Event | None) -> Fact:
+    """An event's account where another note has a different one: the words that name the event first."""
+    part_of = linked.reading.part_of
+    if event is None or other is None or part_of(event.segment) == part_of(other.segment):
+        return Fact(False)
+    named = sorted(event.mentions, key=lambda m: ("landing" in m.tags, m.value != event.value, m.start))
+    return Fact(True, [_spot(m) for m in named])
+
+
 def _spot(m: Mention) -> Spot:
     return Spot(m.start, m.end, m.segment, m.assertion, m.value, m.site)
 
 
-def _when(node: Node, shown: list[str]) -> Callable[[_Case], Fact]:
-    def rule(case: _Case) -> Fact:
+def _when(node: Node, shown: list[str]) -> Rule:
+    def rule(case: Facts) -> Fact:
         if not node(case.holds):
             return Fact(False)
-        return Fact(True, [s for other in shown for s in case.facts[other].spots])
+        return Fact(True, [s for other in shown for s in case[other].spots])
 
     return rule
 
 
-def _any(names: list[str]) -> Callable[[_Case], Fact]:
-    def rule(case: _Case) -> Fact:
-        spots = [s for other in names for s in case.facts[other].spots]
+def _any(names: list[str]) -> Rule:
+    def rule(case: Facts) -> Fact:
+        spots = [s for other in names for s in case[other].spots]
         return Fact(any(case.holds[other] for other in names), spots)
 
     return rule

@@ -338,6 +338,7 @@ def _load(folder: Traversable | Path) -> Pack:
         content, shown, lines = _file(folder, f"{name}.yaml")
         judging[name] = content
         judging[f"{name}_lines"] = (shown, lines)
+    cases = _case_rules(folder, head, judging)
     # Facts that only queries and flags ask for stand in files of their own, after those that decide statuses.
     for extra in ("query_facts", "flag_facts"):
         content, shown, lines = _file(folder, f"{extra}.yaml")
@@ -345,7 +346,6 @@ def _load(folder: Traversable | Path) -> Pack:
             if name in judging["facts"]["facts"]:
                 raise PackError(shown, line_of(lines, ("facts", name)), f"facts.{name}", "is defined already")
             judging["facts"]["facts"][name] = spec
-    cases = _case_rules(folder, head, judging)
     candidates: CandidateFile | None = None
     shown, lines = f"{folder.name}/candidate_codes.yaml", {}
     if (folder / "candidate_codes.yaml").is_file():
@@ -355,6 +355,8 @@ def _load(folder: Traversable | Path) -> Pack:
             if name in judging["facts"]["facts"]:
                 raise PackError(shown, line_of(lines, ("facts", name)), f"facts.{name}", "is defined already")
             judging["facts"]["facts"][name] = spec
+    if cases.cite_when is not None and cases.cite_when not in judging["facts"]["facts"]:
+        raise PackError(f"{folder.name}/cases.yaml", None, "cite_when", f"{cases.cite_when!r} is not known")
     digest = hashlib.sha256()
     for place in (common, folder):
         for path in _all_files(place):
@@ -401,7 +403,6 @@ def _case_rules(folder: Traversable | Path, head: PackHead, judging: dict[str, A
     for key in ("states", "opinions", "corrects"):
         known(getattr(cases, key), head.elements, key)
     known(cases.cite_context, requirements, "cite_context")
-    known([cases.cite_when] if cases.cite_when else [], facts, "cite_when")
     for name, spec in cases.facts.items():
         if name in facts:
             raise PackError(shown, line_of(lines, ("facts", name)), f"facts.{name}", "is defined already")

@@ -157,11 +157,13 @@ class _Correction:
         self._injury_date(earlier)
 
     def _element(self, element: str, earlier: Sequence[Document]) -> None:
-        own = [m for m in self._document.reading.mentions if m.element == element]
-        new = {m.value for m in own if m.assertion in SAID and m.segment in self._said} - set(self._rules.vague)
-        denied = {m.value for m in own if m.assertion == "negated" and m.segment in self._said}
+        own = [m for m in self._document.reading.mentions if m.element == element and m.segment in self._said]
+        taken_back = [m for m in own if m.assertion == "negated" or self._replaced(m.segment, m.start)]
+        new = {m.value for m in own if m.assertion in SAID and m not in taken_back} - set(self._rules.vague)
+        denied = {m.value for m in taken_back}
         if not new:
             return
+        _set_aside(self._document, lambda m: m in taken_back and m.assertion != "negated")
         for document in earlier:
             _set_aside(
                 document,
@@ -172,6 +174,10 @@ class _Correction:
                 ),
             )
 
+    def _replaced(self, segment: int, position: int) -> bool:
+        reading = self._document.reading
+        return self._words.replaced.search(reading.text, reading.segments[segment].start, position) is not None
+
     def _injury_date(self, earlier: Sequence[Document]) -> None:
         reading, note = self._document.reading, self._document.note
         new: list[_Span] = []
@@ -180,7 +186,7 @@ class _Correction:
             text = reading.text[segment.start : segment.end]
             dates = self._dates.find(text, note.date_of_service, self._document.age)
             found = [(d, span) for d in dates if (span := _span(d)) is not None]
-            replaced = [d for d, _ in found if self._words.replaced.search(text[: d.start])]
+            replaced = [d for d, _ in found if self._words.replaced.search(text, 0, d.start)]
             for d, span in found if replaced else ():
                 if d in replaced:
                     self._document.void_dates.add(segment.start + d.start)

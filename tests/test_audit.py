@@ -1,22 +1,17 @@
-"""Audits, and the reading of files under them: every record is accounted for, no note is quoted in an error."""
+"""The reading of files under an audit: every record is accounted for, no note is quoted in an error."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_reports import report_of
 
-from analyzer.audit.run import Progress, run_audit
-from analyzer.errors import CodeError, InputError
+from analyzer.errors import InputError
 from analyzer.formats import Defaults, Record, decode, find_inputs, read_records
-from analyzer.note import Note
-from analyzer.report import GapReport
 
 SECRET = "Jane Q. Sentinel"
 
@@ -185,148 +180,3 @@ def test_any_bytes_give_text_or_a_reason(raw: bytes) -> None:
         text, reason = "", str(error)
     assert "\n" not in reason
     assert "\x00" not in text
-
-
-# Audits
-
-
-def audit(
-    inputs: list[Path], output: Path, report: Callable[[Note], GapReport] = report_of, **more: Any
-) -> dict[str, Any]:
-    files = find_inputs([str(path) for path in inputs], outside=output)
-    return run_audit(files, output, report, **{"defaults": Defaults(), **more})
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def test_every_record_is_a_report_or_a_failure(tmp_path: Path) -> None:
-    notes = file(
-        tmp_path,
-        "in/notes.jsonl",
-        jsonl({"note_id": "a", "text": "x"}, "{", {"note_id": "b", "text": 1}, {"note_id": "a", "text": "y"}),
-    )
-    file(tmp_path, "in/one.txt", b"caf\xe9")
-    file(tmp_path, "in/scan.pdf", b"%PDF")
-    run = audit([tmp_path / "in"], tmp_path / "out")
-    assert (run["records"], run["reports"], run["failures"]) == (6, 3, 3)
-    assert json.loads((tmp_path / "out/run.json").read_text()) == run
-    assert [r["note_id"] for r in lines(tmp_path / "out/reports.jsonl")] == ["a", "a", "one.txt"]
-    assert [r["note_id"] for r in lines(tmp_path / "out/notes.jsonl")] == ["a", "a", "one.txt"]
-    failures = lines(tmp_path / "out/failures.jsonl")
-    assert [(f["input"], f["record"], f["note_id"]) for f in failures] == [
-        (str(notes), 2, None),
-        (str(notes), 3, "b"),
-        (str(tmp_path / "in/scan.pdf"), 1, None),
-    ]
-    assert [(i["path"], i["records"]) for i in run["inputs"]] == [
-        (str(notes), 4),
-        (str(tmp_path / "in/one.txt"), 1),
-        (str(tmp_path / "in/scan.pdf"), 1),
-    ]
-    assert {"message": "note_id used more than once", "count": 1} in run["warnings"]
-    assert {"message": "read as cp1252", "count": 1} in run["warnings"]
-    assert lines(tmp_path / "out/reports.jsonl")[2]["warnings"] == ["read as cp1252"]
-
-
-def test_the_run_file_says_what_was_read_and_found(tmp_path: Path) -> None:
-    path = file(tmp_path, "n.jsonl", jsonl(*({"note_id": str(n), "text": "x"} for n in range(5))))
-
-    def report(note: Note) -> GapReport:
-        verdicts = {"0": "supported", "1": "query", "2": "not_supported", "3": None, "4": "not_supported"}
-        return report_of(note, verdicts[note.note_id], relevant=note.note_id != "4", warnings=["careful"])
-
-    run = audit([path], tmp_path / "out", report, settings={"code": "x"})
-    assert run["verdicts"] == {"supported": 1, "query": 1, "not_supported": 1, "unfinished": 1}
-    assert run["irrelevant"] == 1
-    assert run["warnings"] == [{"message": "careful", "count": 5}]
-    assert run["settings"] == {"code": "x"}
-    assert [p["pack"] for p in run["provenance"]] == ["sample"]
-    (entry,) = run["inputs"]
-    assert entry["bytes"] == path.stat().st_size
-    assert len(entry["sha256"]) == 64
-
-
-def test_a_note_that_breaks_the_analyzer_becomes_a_failure_without_its_text(tmp_path: Path) -> None:
-    def report(note: Note) -> GapReport:
-        if note.note_id == "b":
-            raise KeyError(note.text)
-        if note.note_id == "c":
-            raise CodeError("X99: no such code")
-        return report_of(note)
-
-    path = file(tmp_path, "n.jsonl", jsonl(*({"note_id": n, "text": SECRET} for n in "abc")))
-    run = audit([path], tmp_path / "out", report, without_text=True)
-    assert (run["reports"], run["failures"]) == (1, 2)
-    first, second = lines(tmp_path / "out/failures.jsonl")
-    assert first["reason"] == "the analyzer failed (KeyError)"
-    assert second["reason"] == "X99: no such code"
-    for written in (tmp_path / "out").iterdir():
-        assert "Sentinel" not in written.read_text()
-
-
-def test_a_broken_off_run_leaves_the_earlier_one_alone(tmp_path: Path) -> None:
-    path = file(tmp_path, "n.jsonl", jsonl({"note_id": "a", "text": "x"}))
-    audit([path], tmp_path / "out")
-    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
-
-    def report(note: Note) -> GapReport:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        audit([path], tmp_path / "out", report)
-    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
-
-
-def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
-    path = file(tmp_path, "n.jsonl", jsonl({"note_id": "b", "text": "x"}, "{", {"note_id": "a", "text": "é"}))
-    for name in ("one", "two"):
-        audit([path], tmp_path / name)
-    for name in ("reports.jsonl", "failures.jsonl", "notes.jsonl"):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-
-
-def test_without_text_removes_the_notes_of_an_earlier_run(tmp_path: Path) -> None:
-    path = file(tmp_path, "n.jsonl", jsonl({"note_id": "a", "text": "x"}))
-    audit([path], tmp_path / "out")
-    audit([path], tmp_path / "out", without_text=True)
-    assert not (tmp_path / "out/notes.jsonl").exists()
-
-
-def test_the_output_folder_is_never_read(tmp_path: Path) -> None:
-    file(tmp_path, "n.txt", "x")
-    run = audit([tmp_path], tmp_path / "out")
-    again = audit([tmp_path], tmp_path / "out")
-    assert run["records"] == again["records"] == 1
-    for inside in (tmp_path / "out/notes.jsonl", tmp_path / "out"):
-        with pytest.raises(InputError, match="lies in the output folder"):
-            find_inputs([str(inside)], outside=tmp_path / "out")
-    with pytest.raises(InputError, match="lies in the output folder"):
-        find_inputs([str(tmp_path / "n.txt")], outside=tmp_path)
-
-
-def test_an_output_that_is_a_file_is_an_error(tmp_path: Path) -> None:
-    path = file(tmp_path, "n.txt", "x")
-    with pytest.raises(InputError, match="taken"):
-        audit([path], file(tmp_path, "taken", "x"))
-
-
-def test_progress_counts_records_and_bytes(tmp_path: Path) -> None:
-    path = file(tmp_path, "n.jsonl", jsonl({"note_id": "a", "text": "x"}, "{"))
-    seen: list[tuple[int, int, int]] = []
-
-    def on_progress(progress: Progress) -> None:
-        assert progress.bytes_total == path.stat().st_size
-        seen.append((progress.records, progress.failures, progress.bytes_done))
-
-    audit([path], tmp_path / "out", on_progress=on_progress)
-    assert [row[:2] for row in seen] == [(1, 0), (2, 1)]
-    assert seen[-1][2] == path.stat().st_size
-
-
-def test_a_file_without_notes_is_named_in_the_warnings(tmp_path: Path) -> None:
-    path = file(tmp_path, "n.jsonl", "\n\n")
-    run = audit([path], tmp_path / "out")
-    assert run["records"] == 0
-    assert run["warnings"] == [{"message": f"{path}: holds no notes", "count": 1}]

@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 from datetime import date
 from itertools import permutations
+from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+import analyzer.cli as cli
 from analyzer import Analyzer, Note
 from analyzer.errors import InputError
 
@@ -37,6 +41,14 @@ NURSE = Note(
     author_role="RN",
     patient_id="p1",
     encounter_id="e1",
+)
+
+EARLIER = Note(
+    note_id="2023-visit",
+    text="Fell on the stairs on 6/3/2023, landed on her tailbone. Coccyx fracture on x-ray.",
+    date_of_service=date(2023, 6, 9),
+    author_role="physician",
+    patient_id="p1",
 )
 
 
@@ -111,18 +123,60 @@ def test_context_answers_a_gap_and_changes_nothing_else(analyzer: Analyzer) -> N
         text="HPI: tailbone pain after a fall on the stairs.\nAssessment: Post-traumatic coccyx pain due to the fall.",
         date_of_service=date(2025, 11, 10),
     )
-    earlier = Note(
-        note_id="2023-visit",
-        text="Fell on the stairs on 6/3/2023, landed on her tailbone. Coccyx fracture on x-ray.",
-        date_of_service=date(2023, 6, 9),
-        author_role="physician",
-    )
-    alone, with_context = analyzer.case([visit]), analyzer.case([visit], [earlier])
+    alone, with_context = analyzer.case([visit]), analyzer.case([visit], [EARLIER])
     answered = {r.id: r.answered_elsewhere for r in with_context.requirements if r.answered_elsewhere}
     assert set(answered) == {"injury_date", "injury_diagnosis"}
     (place,) = answered["injury_date"]
     assert (place.note_id, place.author_role, place.date) == ("2023-visit", "physician", date(2023, 6, 9))
-    assert earlier.text[place.start : place.end] == place.text
+    assert EARLIER.text[place.start : place.end] == place.text
     assert "6/3/2023" in place.text
     assert [r.status for r in with_context.requirements] == [r.status for r in alone.requirements]
     assert with_context.verdict == alone.verdict
+
+
+class TestCommandLine:
+    """`chartgap analyze --case FILE...` and `--context FILE`."""
+
+    @pytest.fixture
+    def files(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        monkeypatch.chdir(tmp_path)
+        for note in (RADIOLOGY, CLINIC, EARLIER):
+            Path(f"{note.note_id}.json").write_text(note.model_dump_json(), encoding="utf-8")
+        return ["clinic.json", "rad.json"]
+
+    @staticmethod
+    def run(*arguments: str) -> Result:
+        return CliRunner(env={"COLUMNS": "100"}).invoke(cli.app, ["analyze", *arguments])
+
+    def test_one_report_of_several_files_is_the_librarys(self, files: list[str], analyzer: Analyzer) -> None:
+        result = self.run("--case", *files, "--format", "json")
+        assert result.stdout == analyzer.case([CLINIC, RADIOLOGY]).to_json() + "\n"
+
+    def test_without_case_each_note_has_its_own_report_and_the_context(
+        self, files: list[str], analyzer: Analyzer
+    ) -> None:
+        reports = self.run(*files, "--context", "2023-visit.json", "--format", "json").stdout.splitlines()
+        expected = [analyzer.case([n], [EARLIER]).model_copy(update={"case_id": None}) for n in (CLINIC, RADIOLOGY)]
+        assert reports == [report.to_json() for report in expected]
+        assert any(r.answered_elsewhere for r in expected[1].requirements)
+
+    def test_on_screen_every_quote_names_its_note(self, files: list[str]) -> None:
+        shown = " ".join(self.run("--case", *files).stdout.split())
+        assert "clinic (2025-11-10, orthopedic surgeon)" in shown
+        assert "rad (2025-11-03, radiologist)" in shown
+
+    def test_on_screen_an_answer_names_its_source(self, files: list[str]) -> None:
+        shown = " ".join(self.run("rad.json", "--context", "2023-visit.json").stdout.split())
+        assert "Answered elsewhere, in 2023-visit (2023-06-09, physician): “" in shown
+
+    def test_the_page_shows_every_note_with_its_day_and_author(self, files: list[str]) -> None:
+        page = self.run("--case", *files, "--format", "html").stdout
+        for note in (RADIOLOGY, CLINIC):
+            assert f'{note.note_id} <span class="about">{note.date_of_service}, {note.author_role}</span>' in page
+            assert f'aria-label="Text of {note.note_id}"' in page
+
+    def test_notes_of_two_patients_end_in_one_line(self, files: list[str]) -> None:
+        Path("rad.json").write_text(RADIOLOGY.model_copy(update={"patient_id": "p2"}).model_dump_json())
+        result = self.run("--case", *files)
+        assert result.exit_code == 2
+        assert result.stderr == "chartgap: notes of different patients (patient_id differs): clinic, rad\n"

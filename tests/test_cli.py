@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import analyzer.cli as cli
 from analyzer import Analyzer
+from analyzer.audit.workers import InProcess
 from analyzer.errors import CodeError
 from analyzer.note import Note
 from analyzer.packcheck import ExampleResult
@@ -47,6 +48,8 @@ class FakeAnalyzer:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("analyzer.analyze.Analyzer", FakeAnalyzer)
+    # The fake stays behind in this process, so an audit's notes do too.
+    monkeypatch.setattr("analyzer.audit.run.local_engine", lambda workers: InProcess)
 
 
 @pytest.fixture
@@ -249,7 +252,13 @@ def test_audit_accounts_for_every_record(inside: Path) -> None:
     run = json.loads(Path("out/run.json").read_text())
     assert run["settings"]["code"] == "M48.37"
     assert run["settings"]["without_text"] is True
-    assert sorted(p.name for p in Path("out").iterdir()) == ["failures.jsonl", "reports.jsonl", "run.json"]
+    assert sorted(p.name for p in Path("out").iterdir()) == [
+        "failures.jsonl",
+        "gaps.parquet",
+        "reports.jsonl",
+        "run.json",
+        "summary.csv",
+    ]
     assert "Sentinel" not in result.err + Path("out/failures.jsonl").read_text()
 
 
@@ -274,6 +283,27 @@ def test_audit_refuses_bad_inputs(inside: Path) -> None:
     Result("audit", "-", "--output", "out").fails("audit reads files and folders")
     Result("audit", "one.txt", "--output", ".").fails("one.txt: lies in the output folder")
     Result("audit", "one.txt", "--output", "out", "--date-of-service", "2025-02-30").fails("2025-02-30")
+    Result("audit", "one.txt", "--output", "out", "--by", "text").fails("--by text: no field of a note")
+    Result("audit", "one.txt", "--output", "out", "--workers", "0").fails("--workers")
+    assert not Path("out").exists()
+
+
+@pytest.mark.usefixtures("fake")
+def test_audit_that_is_stopped_says_how_to_go_on(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("one.txt").write_text("query")
+    with monkeypatch.context() as patch:
+
+        def stopped(self: FakeAnalyzer, note: Note) -> GapReport:
+            raise KeyboardInterrupt
+
+        patch.setattr(FakeAnalyzer, "report", stopped)
+        result = Result("audit", "one.txt", "--output", "out")
+    assert result.code == 130
+    assert "what is done is kept: run it again with --resume" in result.err
+    assert Result("audit", "one.txt", "--output", "out", "--resume").code == 0
+    Result("audit", "one.txt", "--output", "out", "--resume", "--setting", "inpatient").fails(
+        "--resume: setting was None, is inpatient"
+    )
 
 
 # evaluate

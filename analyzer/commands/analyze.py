@@ -1,4 +1,4 @@
-"""`chartgap analyze`: report on one or a few notes."""
+"""`chartgap analyze`: report on one or a few notes, or on several as one case."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from analyzer.commands.options import (
     CodeOption,
     DateOption,
     EncodingOption,
+    MapOption,
     PackFolderOption,
     SettingOption,
     analyzer_for,
     note_defaults,
     readable_records,
+    report_of_case,
     report_of_record,
     terminal,
 )
@@ -45,7 +47,9 @@ class FailOn(StrEnum):
 
 
 def analyze(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Text, .json or .jsonl notes; - for stdin.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Notes in any format that is read; - for stdin.")
+    ],
     form: Annotated[Format, typer.Option("--format", help="json: one object, or JSON lines for several notes.")] = (
         Format.TEXT
     ),
@@ -58,19 +62,42 @@ def analyze(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
     queries: Annotated[bool, typer.Option("--queries", help="Show the combined queries as well (text).")] = False,
     encoding: EncodingOption = None,
+    columns: MapOption = None,
     pack_folder: PackFolderOption = None,
+    case: Annotated[
+        bool, typer.Option("--case", help="Judge all notes together, as one encounter: one report.")
+    ] = False,
+    context: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--context",
+            metavar="FILE",
+            help="Earlier notes, a referral or a transcript: shows where gaps are answered, changes no verdict. "
+            "Can be repeated.",
+        ),
+    ] = None,
 ) -> None:
-    """Report on one or a few notes."""
-    defaults = note_defaults(date_of_service, setting)
-    records = readable_records(files, defaults, encoding)
+    """Report on one or a few notes, or on several as one case."""
+    records = readable_records(files, note_defaults(date_of_service, setting), encoding, columns or ())
+    about = readable_records(context, note_defaults(None, setting), encoding, columns or ()) if context else []
     analyzer = analyzer_for(code, pack_folder or ())
-    reports = [report_of_record(record, analyzer) for record in records]
+    if case:
+        groups = [records]
+        reports = [report_of_case(records, about, analyzer, code)]
+    else:
+        groups = [[record] for record in records]
+        reports = [
+            report_of_case([record], about, analyzer, code).model_copy(update={"case_id": None})
+            if about
+            else report_of_record(record, analyzer)
+            for record in records
+        ]
     if form is Format.JSON:
         _write("".join(report.to_json() + "\n" for report in reports), output)
     elif form is Format.HTML:
         from analyzer.render.page import render_page
 
-        texts = ({record.note.note_id: record.note.text} for record in records if record.note is not None)
+        texts = ({r.note.note_id: r.note.text for r in group if r.note is not None} for group in groups)
         _write(render_page(zip(reports, texts, strict=True)), output)
     else:
         _print_reports(reports, output, with_queries=queries)

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from analyzer.errors import ChartgapError, CodeError, InputError
-from analyzer.formats import Defaults, Record, find_inputs, read_records
+from analyzer.formats import Defaults, Record, find_inputs, given_columns, read_records
 from analyzer.render.wording import one_line
 from analyzer.report import GapReport
 
@@ -41,6 +41,12 @@ SettingOption = Annotated[Setting | None, typer.Option("--setting", help="For no
 EncodingOption = Annotated[
     str | None, typer.Option("--encoding", help="Of the files. [default: byte order mark, UTF-8, cp1252, latin-1]")
 ]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map", metavar="FIELD=COLUMN,...", help="Columns of tables, such as text=NOTE_TEXT. [default: by usual names]"
+    ),
+]
 PackFolderOption = Annotated[
     list[Path] | None, typer.Option("--pack-folder", help="A folder with packs of your own. Can be repeated.")
 ]
@@ -63,11 +69,14 @@ def note_defaults(date_of_service: str | None, setting: Setting | None) -> Defau
     return Defaults(date_of_service, setting.value if setting is not None else None)
 
 
-def readable_records(files: Sequence[str], defaults: Defaults, encoding: str | None) -> list[Record]:
+def readable_records(
+    files: Sequence[str], defaults: Defaults, encoding: str | None, mappings: Sequence[str] = ()
+) -> list[Record]:
     """All records of the files. The first unreadable one is an error; ids used twice are kept and warned of."""
     records: list[Record] = []
+    columns = given_columns(mappings)
     for file in find_inputs(files):
-        records.extend(read_records(file, defaults, encoding=encoding))
+        records.extend(read_records(file, defaults, encoding=encoding, columns=columns))
     bad = [record for record in records if record.reason is not None]
     if bad:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
@@ -89,7 +98,7 @@ def warn(text: str) -> None:
 
 
 def report_of_record(record: Record, analyzer: Analyzer) -> GapReport:
-    from analyzer.audit.run import failure_reason, report_on
+    from analyzer.audit.tasks import failure_reason, report_on
 
     try:
         return report_on(record, analyzer.report)
@@ -97,6 +106,24 @@ def report_of_record(record: Record, analyzer: Analyzer) -> GapReport:
         raise CodeError(f"{record.place}: {error}") from None
     except Exception as error:
         raise ChartgapError(f"{record.place}: {failure_reason(error)}") from None
+
+
+def report_of_case(
+    records: Sequence[Record], context: Sequence[Record], analyzer: Analyzer, code: str | None
+) -> GapReport:
+    """One report on several readable records judged together, with the records' own warnings added."""
+    from analyzer.audit.run import failure_reason
+
+    notes = [record.note for record in records if record.note is not None]
+    about = [record.note for record in context if record.note is not None]
+    try:
+        report = analyzer.case(notes, about, code=code)
+    except ChartgapError:
+        raise
+    except Exception as error:
+        raise ChartgapError(f"{', '.join(r.place for r in records)}: {failure_reason(error)}") from None
+    warnings = [warning for record in (*records, *context) for warning in record.warnings]
+    return report.model_copy(update={"warnings": [*report.warnings, *warnings]})
 
 
 def terminal() -> Console:

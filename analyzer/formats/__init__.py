@@ -4,6 +4,7 @@ from analyzer.formats.choice import read_records, records_of_bytes
 from analyzer.formats.encoding import decode
 from analyzer.formats.inputs import STDIN, InputFile, file_sha256, find_inputs
 from analyzer.formats.records import Defaults, Record, note_problem
+from analyzer.formats.table_columns import given_columns
 
 __all__ = [
     "STDIN",
@@ -13,6 +14,7 @@ __all__ = [
     "decode",
     "file_sha256",
     "find_inputs",
+    "given_columns",
     "note_problem",
     "read_records",
     "records_of_bytes",

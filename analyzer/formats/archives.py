@@ -42,7 +42,7 @@ def read_zip(source: Source, read: Reader) -> Iterator[Record]:
             raise InputError(f"refused: an archive of more than {_MOST_MEMBERS} members")
         total = 0
         for member in members:
-            if is_hidden(PurePosixPath(member.filename)):
+            if is_hidden(PurePosixPath(member.filename.replace("\\", "/"))):
                 continue
             shown = _shown(member.filename)
             inside = replace(

@@ -28,6 +28,7 @@ _SOCIAL_SECURITY = "2.16.840.1.113883.4.1"
 _INPATIENT, _OUTPATIENT = frozenset({"IMP", "ACUTE", "NONAC"}), frozenset({"AMB", "EMER", "HH", "VR", "FLD"})
 _PARAGRAPHS = frozenset({"paragraph", "list", "table"})
 _LINES = frozenset({"item", "caption", "tr", "thead", "tbody", "tfoot", "footnote"})
+_MARKUP = _PARAGRAPHS | _LINES | {"br", "td", "th"}
 _MOST_BYTES = 100 << 20
 
 
@@ -155,6 +156,9 @@ def _titles(section: Element) -> list[str]:
 def _narrative(narrative: Element) -> str:
     """Walks without recursion: nesting is the file's to choose."""
     flow = TextFlow()
+    marked_up = any(local(element) in _MARKUP for element in narrative.iter())
+    # Without any markup, line ends are all the layout there is.
+    words = flow.words if marked_up else flow.lines
     cells = [0]
     todo: list[tuple[Element, bool]] = [(narrative, False)]
     while todo:
@@ -165,7 +169,7 @@ def _narrative(narrative: Element) -> str:
         )
         if not closing and not unread:
             _open(name, flow, cells)
-            flow.words(element.text)
+            words(element.text)
             todo.append((element, True))
             todo.extend((child, False) for child in reversed(element))
             continue
@@ -174,7 +178,7 @@ def _narrative(narrative: Element) -> str:
             if name == "table":
                 cells.pop()
         if element is not narrative:
-            flow.words(element.tail)
+            words(element.tail)
     return flow.text()
 
 
@@ -191,7 +195,7 @@ def _open(name: str, flow: TextFlow, cells: list[int]) -> None:
         cells[-1] = 0
     _break(name, flow)
     if name == "item":
-        flow.words("- ")
+        flow.bullet()
 
 
 def _break(name: str, flow: TextFlow) -> None:
@@ -241,7 +245,10 @@ def _expanded(raw: bytes, compression: str | None) -> bytes:
             data = gzip.GzipFile(fileobj=io.BytesIO(raw)).read(_MOST_BYTES + 1)
         elif compression in ("DF", "ZL"):
             window = -zlib.MAX_WBITS if compression == "DF" else zlib.MAX_WBITS
-            data = zlib.decompressobj(window).decompress(raw, _MOST_BYTES + 1)
+            unpacking = zlib.decompressobj(window)
+            data = unpacking.decompress(raw, _MOST_BYTES + 1)
+            if not unpacking.eof and len(data) <= _MOST_BYTES:
+                raise EOFError
         else:
             raise InputError("the document's body is compressed in a way that is not read")
     except (OSError, EOFError, zlib.error):

@@ -97,8 +97,7 @@ def _read(root: Element, flow: TextFlow) -> None:
             flow.cell(first=not cells[-1])
             cells[-1] += 1
         elif name == "p" and first(element, "pPr", "numPr") is not None:
-            flow.new_line()
-            flow.verbatim("- ")
+            flow.bullet()
         if name == "pPr":
             continue
         todo.append((element, True))

@@ -20,6 +20,7 @@ _BYTE_ORDER_MARKS = (
 _QUIET_ENCODINGS = frozenset({"utf-8", "utf-8-sig"})
 
 _CONTROL_CHARACTER = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+_ASCII_CONTROLS = bytes((*range(9), *range(14, 32), 127))
 _MOST_CONTROL_CHARACTERS = 0.05
 """Share of control characters above which a file is taken for binary; random bytes have a fifth."""
 
@@ -53,7 +54,12 @@ def decode_line(raw: bytes) -> tuple[str, str]:
 
 def refuse_binary(text: str) -> None:
     """Raises InputError for a text with more control characters than text has."""
-    if len(_CONTROL_CHARACTER.findall(text)) > _MOST_CONTROL_CHARACTERS * len(text):
+    # Counting bytes is many times faster than a pattern, and most notes are ASCII.
+    if text.isascii():
+        found = len(text) - len(text.encode("ascii").translate(None, _ASCII_CONTROLS))
+    else:
+        found = len(_CONTROL_CHARACTER.findall(text))
+    if found > _MOST_CONTROL_CHARACTERS * len(text):
         raise InputError("looks like a binary file, not text")
 
 

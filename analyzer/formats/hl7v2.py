@@ -20,7 +20,8 @@ from analyzer.formats.documents import attachment_text
 from analyzer.formats.encoding import decode, encoding_warnings, utf8_stream
 from analyzer.formats.records import MOST_DOCUMENT_BYTES, Record, Source
 
-_ENDS = re.compile(rb"[\r\n\x0b\x1c]+")
+_ENDS = bytes.maketrans(b"\n\x0b\x1c", b"\r\r\r")
+"""Line ends and the bytes that frame a message (MLLP), all read as the standard's segment end."""
 _BATCH_BEGINS, _BATCH_ENDS = (b"FHS", b"BHS"), (b"FTS", b"BTS")
 _CHARACTER_SETS = {
     "UNICODE UTF-8": "utf-8",
@@ -41,6 +42,7 @@ _NOT_AVAILABLE = {"CA": "cancelled", "OB": "obsolete", "UN": "not available"}
 _SIGNED = {"AU": True, "LA": True, "DI": False, "IP": False, "IN": False, "PA": False, "DO": False}
 _SETTINGS = {"I": "inpatient", "O": "outpatient", "E": "outpatient", "R": "outpatient"}
 _MOST_FORMATTING = 200
+_HEAD_OF_RESULT = 400
 
 
 @dataclass(slots=True)
@@ -173,7 +175,7 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
     parts: list[bytes] = []
     held = 0
     while chunk := stream.read(1 << 16):
-        pieces = _ENDS.split(chunk)
+        pieces = chunk.translate(_ENDS).split(b"\r")
         for piece in pieces[:-1]:
             parts.append(piece)
             if line := b"".join(parts):
@@ -220,14 +222,14 @@ def _parsed(lines: Sequence[bytes], encoding: str | None) -> tuple[list[_Segment
             raise
         text, used = decode(raw)
     starts = re.compile(r"[A-Z][A-Z0-9]{2}(?:" + re.escape(marks.fields) + r"|\Z)")
-    segments: list[_Segment] = []
+    whole: list[str] = []
     for line in text.split("\r"):
-        if starts.match(line):
-            fields = line.split(marks.fields)
-            segments.append(_Segment(fields[0], fields))
-        elif segments:
+        if starts.match(line) or not whole:
+            whole.append(line)
+        else:
             # A line break inside a field, sent as it is.
-            segments[-1].fields[-1] += "\n" + line
+            whole[-1] += "\n" + line
+    segments = [_Segment(line[:3], line.split(marks.fields)) for line in whole]
     return segments, marks, used
 
 
@@ -367,10 +369,13 @@ def _text(results: Sequence[_Segment], marks: _Marks, used: str) -> tuple[str, t
         if kind in ("ED", "RP"):
             attached.append(segment)
             continue
-        found = _repetitions(segment.get(5), marks, used) if kind in _TEXT_TYPES else _coded(segment, marks)
+        if kind not in _TEXT_TYPES:
+            lines.extend(_coded(segment, marks))
+            continue
+        found = _repetitions(segment.get(5), marks, used)
         if len(titles) > 1 and (named := _title(segment, marks)) != title:
             title = named
-            if named and not (found and found[0].casefold().startswith(named.casefold())):
+            if named and not found[0].casefold().startswith(named.casefold()):
                 lines.append(f"{named}:")
         lines.extend(found)
     text = "\n".join(lines)
@@ -489,13 +494,18 @@ def _first_day(*times: str) -> str | None:
     return next((day for time in times if (day := iso_day(time))), None)
 
 
+def _beginning(line: bytes) -> bytes:
+    """A line without most of its text: what is asked of a result here is only whether it has a value."""
+    return line[:_HEAD_OF_RESULT] if line[:3] in (b"OBX", b"NTE") else line
+
+
 def _fates(source: Source) -> _Fate:
     """Which documents a later message of the file replaces or cancels, and the words for it."""
     fate: _Fate = {}
     last: dict[Key, tuple[int, int]] = {}
     for message in _messages(_rewound(source), _Counted()):
         try:
-            segments, marks, _ = _parsed([line for line in message.lines if line[:3] not in (b"NTE",)], source.encoding)
+            segments, marks, _ = _parsed([_beginning(line) for line in message.lines], source.encoding)
             event = _event(segments, marks)
             if event == _CANCELS and _first(segments, "MSH").get(9).startswith("MDM"):
                 groups = [segments]

@@ -130,8 +130,7 @@ class _Parser(HTMLParser):
             self.flow.cell(first=not self._cells)
             self._cells += 1
         elif tag == "li":
-            self.flow.new_line()
-            self.flow.words("- ")
+            self.flow.bullet()
         elif tag == "input" and (given.get("type") or "").lower() in ("checkbox", "radio"):
             self.flow.words("[x] " if "checked" in given else "[ ] ")
         else:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +15,9 @@ from analyzer.formats.encoding import decode, encoding_warnings, utf8_stream
 from analyzer.formats.fhir import bundle_records, holds_note, is_resource, resource_record
 from analyzer.formats.records import MOST_DOCUMENT_BYTES, Record, Source
 
+_LONG = 16 << 20
+"""Size above which an array is parsed item by item rather than whole."""
+_BETWEEN_ITEMS = re.compile(r"[\s,]*")
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
@@ -38,7 +43,7 @@ def read_json_lines(source: Source) -> Iterator[Record]:
         value, problem = None, ""
         try:
             text, used = decode(raw)
-            value = _json_value(text)
+            value = _json_value(text.rstrip("\r\n"))
         except InputError as error:
             problem = str(error)
         other = value["resourceType"] if is_resource(value) and not _is_read(value) else None
@@ -80,6 +85,10 @@ def read_json(source: Source) -> Iterator[Record]:
     if _first_line_is_a_value(source):
         yield from read_json_lines(source)
         return
+    if _is_long_array(source):
+        for number, (item, size) in enumerate(_streamed_items(source), start=1):
+            yield _item_record(source, item, number, size, ())
+        return
     raw = source.whole()
     text, used = decode(raw, source.encoding)
     try:
@@ -91,17 +100,67 @@ def read_json(source: Source) -> Iterator[Record]:
         raise
     if is_resource(value) and value["resourceType"] == "Bundle":
         yield from bundle_records(source, value, len(raw))
-        return
-    values = value if isinstance(value, list) else [value]
-    share = len(raw) // max(1, len(values))
-    for number, item in enumerate(values, start=1):
-        if not is_resource(item):
-            yield source.record(number, share, item, encoding_warnings(used))
-        elif holds_note(item):
-            name = source.name if item is value else f"{source.name}#{number}"
-            yield resource_record(source, item, number, share, name=name)
+    elif isinstance(value, list):
+        share = len(raw) // max(1, len(value))
+        for number, item in enumerate(value, start=1):
+            yield _item_record(source, item, number, share, encoding_warnings(used))
+    elif is_resource(value) and holds_note(value):
+        yield resource_record(source, value, 1, len(raw))
+    else:
+        yield _item_record(source, value, 1, len(raw), encoding_warnings(used))
+
+
+def _item_record(source: Source, item: Any, number: int, size: int, warnings: tuple[str, ...]) -> Record:
+    if not is_resource(item):
+        return source.record(number, size, item, warnings)
+    if holds_note(item):
+        return resource_record(source, item, number, size, name=f"{source.name}#{number}")
+    return source.failure(number, size, "a FHIR resource of a type that holds no note")
+
+
+def _is_long_array(source: Source) -> bool:
+    begins = source.stream.read(64).lstrip(_BLANK).startswith(b"[")
+    size = source.stream.seek(0, io.SEEK_END) if begins else 0
+    source.stream.seek(0)
+    return size > _LONG
+
+
+def _streamed_items(source: Source) -> Iterator[tuple[Any, int]]:
+    """The items of an array, parsed as they come. Raises InputError where the text is no JSON array in UTF-8."""
+    stream, _ = utf8_stream(source.stream, source.encoding)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    parse = json.JSONDecoder().raw_decode
+    text = ""
+    position = number = 0
+    opened = ended = False
+    while True:
+        match = _BETWEEN_ITEMS.match(text, position)
+        start = match.end() if match is not None else position
+        if start < len(text) and text[start] == "]" and number:
+            if text[start + 1 :].strip() or stream.read().strip():
+                raise InputError("not valid JSON: something follows the array")
+            return
+        try:
+            item, position = parse(text, start)
+        except (ValueError, RecursionError) as error:
+            # An item that is not there yet looks like one that is wrong, so more is read first, ever more at a time.
+            if ended or len(text) - start > MOST_DOCUMENT_BYTES or isinstance(error, RecursionError):
+                raise InputError(
+                    f"not valid JSON (item {number + 1} of the array); what follows was not read"
+                ) from None
+            raw = stream.read(max(_LONG // 16, len(text) - start))
+            ended = not raw
+            try:
+                text = text[start:] + decoder.decode(raw, final=ended)
+            except UnicodeDecodeError:
+                raise InputError("is not UTF-8 text; --encoding names another encoding") from None
+            position = 0
+            if not opened:
+                text = text.lstrip("\ufeff \t\r\n").removeprefix("[")
+                opened = True
         else:
-            yield source.failure(number, share, "a FHIR resource of a type that holds no note")
+            number += 1
+            yield item, len(text[start:position].encode("utf-8", "surrogatepass"))
 
 
 def _first_line_is_a_value(source: Source) -> bool:

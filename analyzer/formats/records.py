@@ -99,9 +99,7 @@ class Source:
             if fields.get(key) is None:
                 fields[key] = getattr(self.defaults, key)
         note_id = _printable_id(fields.get("note_id"))
-        broken = [
-            key for key in Note.model_fields if isinstance(fields.get(key), str) and _SURROGATE.search(fields[key])
-        ]
+        broken = [key for key in Note.model_fields if _is_broken(fields.get(key))]
         if broken:
             reason = f"{', '.join(broken)}: holds half of a surrogate pair, which is no character"
             return self.failure(number, size, reason, note_id=note_id, unit=unit)
@@ -125,6 +123,10 @@ def note_problem(error: ValidationError, fields: dict[str, Any]) -> str:
         shown = f" {value}" if isinstance(value, str) and "date" in key and _DATE_LIKE.fullmatch(value) else ""
         parts.append(f"{key}{shown}: {item['msg'].removeprefix('Value error, ')}")
     return "; ".join(parts)
+
+
+def _is_broken(value: Any) -> bool:
+    return isinstance(value, str) and not value.isascii() and _SURROGATE.search(value) is not None
 
 
 def _printable_id(value: Any) -> str | None:

@@ -55,6 +55,23 @@ _DELIMITERS = ",\t|;"
 _MOST_NAMES = 40
 
 
+def given_columns(mappings: Sequence[str]) -> dict[str, str]:
+    """Columns by field out of `FIELD=COLUMN,...` as a user writes it; a column's name may hold commas.
+
+    Raises InputError for a field that a note does not have, or one that is given twice.
+    """
+    given: dict[str, str] = {}
+    for mapping in mappings:
+        for part in re.split(r",(?=\s*\w+\s*=)", mapping):
+            field, found, column = (piece.strip() for piece in part.partition("="))
+            if not found or not column or field not in FIELDS:
+                raise InputError(f"--map {part.strip()}: write FIELD=COLUMN; fields are {', '.join(FIELDS)}")
+            if field in given:
+                raise InputError(f"--map {field}: is given twice")
+            given[field] = column
+    return given
+
+
 def columns_of(header: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
     """The column for each field: the one that `given` names, else one with a usual name; `note_id` and `text` at least.
 
@@ -86,13 +103,15 @@ def delimiter_of(header: str) -> str:
 
 
 def is_note_header(text: str) -> bool:
-    """Whether a text's first line is plainly the header of a table of notes."""
-    line = text.lstrip("\ufeff").partition("\n")[0].strip()
+    """Whether a text's first line is plainly the header of a table of notes, and rows follow."""
+    line, _, rows = text.lstrip("\ufeff").partition("\n")
+    line = line.strip()
     names = [name.strip(' "') for name in line.split(delimiter_of(line))]
     plain = {_plain(name) for name in names}
     sure = (_USUAL_NAMES["note_id"][:-1], _USUAL_NAMES["text"])
     return (
-        len(names) >= 2
+        bool(rows.strip())
+        and len(names) >= 2
         and all(_NAME_LIKE.fullmatch(name) for name in names)
         and all(any(_plain(usual) in plain for usual in usuals) for usuals in sure)
     )

@@ -8,12 +8,13 @@ stands, so reading costs a look-up a word, whatever the number of rules.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser as sre_parse  # type: ignore[attr-defined]
 from typing import Any
 
+from analyzer.reading.followers import Pattern
 from analyzer.reading.words import Words
 
 _MACRO = re.compile(r"\{([a-z][a-z0-9_]*)\}")
@@ -44,7 +45,7 @@ def expand(pattern: str, macros: Mapping[str, str], depth: int = 0) -> str:
     )
 
 
-def first_words(regex: str) -> tuple[set[str], set[str]]:
+def first_words(tree: Sequence[Any]) -> tuple[set[str], set[str]]:
     """Whole first words and literal prefixes of first words that a match may begin with."""
     whole: set[str] = set()
     prefixes: set[str] = set()
@@ -100,7 +101,7 @@ def first_words(regex: str) -> tuple[set[str], set[str]]:
                 raise PatternError("too many possible first words")
         return acc
 
-    rest = walk(sre_parse.parse(regex), [""])
+    rest = walk(tree, [""])
     whole.update(rest)
     if "" in whole or any(len(p) < _PREFIX[0] for p in prefixes):
         raise PatternError("a pattern must begin with a word or three letters of it, not with anything")
@@ -128,64 +129,163 @@ class Match:
     last: int
 
 
+class _Entry:
+    """One pattern of a rule. The expression is compiled when it is first tried."""
+
+    __slots__ = ("_regex", "match", "rule", "tree")
+
+    def __init__(self, rule: Rule, regex: str, tree: Any) -> None:
+        self.rule = rule
+        self.tree = tree
+        self._regex = regex
+        self.match: Callable[[str, int], re.Match[str] | None] = self._compile
+
+    def _compile(self, line: str, position: int) -> re.Match[str] | None:
+        self.match = re.compile(rf"(?:{self._regex})(?= )").match
+        return self.match(line, position)
+
+
 @dataclass(slots=True)
-class Matcher:
-    """All rules of a pack, indexed by the words they can begin with."""
+class _Narrowed:
+    """The patterns that may begin with one word, by what else must stand in the sentence.
 
-    macros: Mapping[str, str]
-    _whole: dict[str, list[tuple[re.Pattern[str], Rule]]] = field(default_factory=dict)
-    _prefix: dict[str, list[tuple[re.Pattern[str], Rule]]] = field(default_factory=dict)
-    literals: set[str] = field(default_factory=set)
+    `alone` need nothing else; `by_second` holds them and those that need one second word; `by_prefix` need a second
+    word with one of some beginnings, `by_last` one of some words anywhere.
+    """
 
-    def add(self, rule: Rule) -> None:
-        """Compile and index a rule; raises PatternError."""
-        for pattern in rule.patterns:
-            regex = expand(pattern, self.macros)
+    alone: list[_Entry] = field(default_factory=list)
+    by_second: dict[str, list[_Entry]] = field(default_factory=dict)
+    by_prefix: list[tuple[tuple[str, ...], _Entry]] = field(default_factory=list)
+    by_last: list[tuple[frozenset[str], _Entry]] = field(default_factory=list)
+    more: bool = False
+
+    @classmethod
+    def of(cls, word: str, entries: Sequence[_Entry]) -> _Narrowed:
+        """See analyzer/reading/followers.py."""
+        out = cls()
+        for entry in entries:
             try:
-                compiled = re.compile(rf"(?:{regex})(?= )")
-            except re.error as error:
-                raise PatternError(f"{pattern!r}: {error}") from None
-            try:
-                whole, prefixes = first_words(regex)
-            except PatternError as error:
-                raise PatternError(f"{pattern!r}: {error}") from None
-            for word in sorted(whole):
-                self._whole.setdefault(word, []).append((compiled, rule))
-            for prefix in sorted(prefixes):
-                self._prefix.setdefault(prefix, []).append((compiled, rule))
-            self.literals |= literal_words(regex)
+                ends, seconds, prefixes = Pattern(entry.tree).after(word)
+                lasts = Pattern(entry.tree, backwards=True).first_words() if prefixes == ("",) else None
+            except ValueError:
+                ends, seconds, prefixes, lasts = True, frozenset(), (), None
+            if ends:
+                out.alone.append(entry)
+            elif prefixes == ("",):
+                if lasts is None:
+                    out.alone.append(entry)
+                else:
+                    out.by_last.append((lasts, entry))
+            else:
+                for second in seconds:
+                    out.by_second.setdefault(second, []).append(entry)
+                if prefixes:
+                    out.by_prefix.append((prefixes, entry))
+        for same in out.by_second.values():
+            same.extend(out.alone)
+        out.more = bool(out.by_prefix or out.by_last)
+        return out
 
-    def find(self, words: Words) -> list[Match]:
-        """Longest match a rule and place, in text order."""
-        found: list[Match] = []
-        line, at, norm = words.line, words.at, words.norm
-        whole, prefix = self._whole, self._prefix
-        seen: dict[tuple[int, int], Match] = {}
-        for i, word in enumerate(norm):
-            candidates = whole.get(word)
-            for size in _PREFIX:
-                more = prefix.get(word[:size]) if len(word) >= size else None
-                if more:
-                    candidates = (candidates or []) + more
-            if not candidates:
-                continue
-            for regex, rule in candidates:
-                match = regex.match(line, at[i])
-                if match is None or match.end() == match.start():
-                    continue
-                last = words.index_at(match.end() - 1) + 1
-                key = (rule.order, i)
-                known = seen.get(key)
-                if known is None:
-                    item = Match(rule, i, last)
-                    seen[key] = item
-                    found.append(item)
-                elif last > known.last:
-                    known.last = last
+    def needing(self, second: str, present: Set[str]) -> list[_Entry]:
+        """Those of `by_prefix` and `by_last` that may match before `second` in a sentence of the words `present`."""
+        found = [entry for lasts, entry in self.by_last if not lasts.isdisjoint(present)]
+        for prefixes, entry in self.by_prefix:
+            if second.startswith(prefixes):
+                found.append(entry)
         return found
 
 
-def literal_words(regex: str) -> set[str]:
+# A word is looked at closely only once it has turned up this often: a single note never pays for it.
+_OFTEN = 24
+_MOST_NARROWED = 6000
+
+
+class Matcher:
+    """All rules of a pack, indexed by the words they can begin with."""
+
+    def __init__(self, macros: Mapping[str, str]) -> None:
+        self.macros = macros
+        self.literals: set[str] = set()
+        self._whole: dict[str, list[_Entry]] = {}
+        self._prefix: dict[str, list[_Entry]] = {}
+        self._stems: set[str] = set()
+        self._narrowed: dict[str, _Narrowed] = {}
+        self._times: dict[str, int] = {}
+
+    def add(self, rule: Rule) -> None:
+        """Index a rule; raises PatternError."""
+        for pattern in rule.patterns:
+            regex = expand(pattern, self.macros)
+            try:
+                tree = sre_parse.parse(regex)
+                whole, prefixes = first_words(tree)
+            except (re.error, PatternError) as error:
+                raise PatternError(f"{pattern!r}: {error}") from None
+            entry = _Entry(rule, regex, tree)
+            for word in sorted(whole):
+                self._whole.setdefault(word, []).append(entry)
+            for prefix in sorted(prefixes):
+                self._prefix.setdefault(prefix, []).append(entry)
+                self._stems.add(prefix[: _PREFIX[0]])
+            self.literals |= literal_words(tree)
+
+    def find(self, words: Words, *, plain: bool = False) -> list[Match]:
+        """Longest match a rule and place, in text order. `plain` tries every rule that can begin with a word."""
+        norm = words.norm
+        whole, stems = self._whole, self._stems
+        narrowed = {} if plain else self._narrowed
+        present: set[str] = set()
+        seen: dict[tuple[int, int], Match] = {}
+        for i, word in enumerate(norm):
+            near = narrowed.get(word)
+            if near is not None:
+                second = norm[i + 1] if i + 1 < len(norm) else ""
+                candidates = near.by_second.get(second, near.alone)
+                if near.more:
+                    present = present or set(norm)
+                    candidates = candidates + near.needing(second, present)
+            elif word in whole or word[:3] in stems:
+                candidates = self._starting(word)
+                if candidates and not plain:
+                    self._note(word, candidates)
+            else:
+                continue
+            if not candidates:
+                continue
+            line, position = words.line, words.at[i]
+            for entry in candidates:
+                match = entry.match(line, position)
+                if match is None or match.end() == position:
+                    continue
+                last = words.index_at(match.end() - 1) + 1
+                key = (entry.rule.order, i)
+                known = seen.get(key)
+                if known is None:
+                    seen[key] = Match(entry.rule, i, last)
+                elif last > known.last:
+                    known.last = last
+        return list(seen.values())
+
+    def _starting(self, word: str) -> list[_Entry]:
+        candidates = self._whole.get(word, [])
+        for size in _PREFIX:
+            more = self._prefix.get(word[:size]) if len(word) >= size else None
+            if more:
+                candidates = candidates + more
+        return candidates
+
+    def _note(self, word: str, entries: Sequence[_Entry]) -> None:
+        """Count a word, and narrow its patterns once it has come often."""
+        times = self._times[word] = self._times.get(word, 0) + 1
+        if times >= _OFTEN:
+            self._narrowed[word] = _Narrowed.of(word, entries)
+        if len(self._times) > _MOST_NARROWED:
+            # Other words than the pack's own can begin a match by their first letters; none is kept for ever.
+            self._times.clear()
+            self._narrowed.clear()
+
+
+def literal_words(tree: Sequence[Any]) -> set[str]:
     """Every whole alphabetic word a pattern spells out: the vocabulary misspellings are mended towards."""
     out: set[str] = set()
 
@@ -215,5 +315,5 @@ def literal_words(regex: str) -> set[str]:
                 acc = ["\0"]
         return acc
 
-    out.update(walk(sre_parse.parse(regex), [""]))
+    out.update(walk(tree, [""]))
     return {w for w in out if w and "\0" not in w and w.isalpha()}

@@ -70,10 +70,11 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class MarkedNote:
-    """A note cut into segments."""
+    """A note cut into segments; `about` is its day and author, as far as its evidence tells them."""
 
     note_id: str
     segments: list[Segment]
+    about: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def _page_report(prefix: str, report: GapReport, texts: Mapping[str, str]) -> Pa
         if note_id in texts:
             own = [mark for mark in marks if mark.note_id == note_id]
             segments = cut(texts[note_id], own, f"{prefix}n{number}s")
-            notes.append(MarkedNote(note_id, segments))
+            notes.append(MarkedNote(note_id, segments, _about(report, note_id)))
             for segment in segments:
                 anchors.update({(mark.note_id, mark.start, mark.end): segment.anchor for mark in segment.opens})
     return PageReport(prefix, report, notes, anchors, hues, labels)
@@ -176,6 +177,14 @@ def _marks(prefix: str, report: GapReport, hues: Mapping[str, str], labels: Mapp
         yield Mark(
             finding.note_id, finding.start, finding.end, element, "", element.capitalize(), about, "", mention=True
         )
+
+
+def _about(report: GapReport, note_id: str) -> str:
+    evidence = [e for r in report.requirements for e in r.evidence]
+    evidence += [e for a in report.alerts for e in a.evidence]
+    evidence += [e for f in report.review_flags for e in f.evidence]
+    span = next((e for e in evidence if e.note_id == note_id), None)
+    return _listed(str(span.date or ""), wording.words(span.author_role or "")) if span is not None else ""
 
 
 def _listed(*parts: str) -> str:

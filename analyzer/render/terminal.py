@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
@@ -127,6 +128,12 @@ def print_pack(pack: Pack, console: Console) -> None:
         console.print(Group("", Text(title, "bold"), table))
 
 
+def _source(note_id: str, day: date | None, author_role: str | None) -> str:
+    """A note as a reader tells it apart: its id, day and author."""
+    known = [str(day) if day is not None else "undated", *([words(author_role)] if author_role else [])]
+    return f"{one_line(note_id)} ({', '.join(known)})"
+
+
 def _interval(bounds: tuple[float, float] | None) -> str:
     return "" if bounds is None else f"{bounds[0]:.3f}-{bounds[1]:.3f}"
 
@@ -160,6 +167,8 @@ class _Page:
         yield self.rule(one_line(report.case_id or report.note_id))
         yield self.text(f"{report.code} {one_line(report.code_title)}")
         yield self.text(f"Date of service: {report.date_of_service or 'not given'}")
+        if len(report.note_ids) > 1:
+            yield self.hanging(self.text("Notes:"), (self.text(one_line(note_id)) for note_id in report.note_ids))
         words_of_verdict = VERDICT_WORDS[report.verdict].upper()
         yield from (
             "",
@@ -189,7 +198,8 @@ class _Page:
         body.append(self.text(one_line(item.reason)))
         body.extend(self.quotes(item.evidence))
         for other in item.answered_elsewhere:
-            body.append(self.text(f"Answered in {one_line(other.note_id)}: “{one_line(other.text)}”"))
+            source = _source(other.note_id, other.date, other.author_role)
+            body.append(self.text(f"Answered elsewhere, in {source}: “{one_line(other.text)}”"))
         if item.query is not None:
             sending = SEND_QUERY_WORDS[item.send_query]
             body.append(self.text(f"Query ({sending}): {one_line(item.query.question)}", "italic"))
@@ -222,7 +232,7 @@ class _Page:
             if item.side is not None:
                 about.append(f"side {item.side}")
             if len(self.report.note_ids) > 1:
-                about.append(one_line(item.note_id))
+                about.append(_source(item.note_id, item.date, item.author_role))
             yield Text.assemble(self.text(f"“{one_line(item.text)}”"), self.text(f" · {', '.join(about)}", "dim"))
         if len(evidence) > MAX_QUOTES:
             yield self.text(f"and {len(evidence) - MAX_QUOTES} more", "dim")
