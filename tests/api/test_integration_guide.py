@@ -19,9 +19,12 @@ RUN = {
     "javascript": ["node", "--input-type=module"],
     "bash": ["bash", "-euo", "pipefail"],
 }
-BLOCKS = re.findall(
-    r"^## ([^\n]+)\n(?:(?!^## ).*\n)*?```(\w+)\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.M | re.S
-)
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+BLOCKS = [
+    (section.split("\n", 1)[0], block[1], block[2])
+    for section in re.split(r"^## ", GUIDE.read_text(encoding="utf-8"), flags=re.M)[1:]
+    for block in _BLOCK.finditer(section)
+]
 
 
 def test_the_guide_has_its_languages() -> None:
