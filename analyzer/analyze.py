@@ -326,7 +326,7 @@ class _Builder:
                 requirements,
                 {n.note_id: n.text for n in notes},
                 {n.note_id: n.date_of_service for n in notes},
-                [e for r in requirements for e in self._citable(r.id, facts)],
+                [e for r in requirements for e in self._citable(r.id)],
             )
             if queries
             else [],
@@ -343,13 +343,6 @@ class _Builder:
             warnings=warnings,
         )
 
-<<<<<<< HEAD
-    def _requirement(self, r: Judged) -> Requirement:
-        evidence = self._evidence(r.spots[:6], r.sides)[:4]
-        query = None
-        if self._assessment.relevant and r.status != "documented":
-            query = self._member.pack.queries.build(r.id, r.status, self._facts_asked, evidence)  # type: ignore[arg-type]
-=======
     def shown(self, document: Document) -> dict[str, Evidence]:
         """The first place in one document of every requirement that is documented."""
         out: dict[str, Evidence] = {}
@@ -361,26 +354,27 @@ class _Builder:
                     out[r.id] = first
         return out
 
-    def _citable(self, requirement: str, facts: frozenset[str]) -> list[Evidence]:
+    def _citable(self, requirement: str) -> list[Evidence]:
         """The newest answer of the context that a query may cite: a dated record, of a fact of the past."""
         cases = self._member.pack.cases
-        if requirement not in cases.cite_context or not (cases.cite_when is None or cases.cite_when in facts):
+        if requirement not in cases.cite_context or not (
+            cases.cite_when is None or self._assessment.facts[cases.cite_when].holds
+        ):
             return []
         places = self._answers.get(requirement, ())
         return [e for e in places if e.note_id in self._context and e.date is not None][:1]
 
-    def _requirement(self, r: Judged, facts: frozenset[str]) -> Requirement:
+    def _requirement(self, r: Judged) -> Requirement:
         evidence = self._evidence(r.spots[:6], r.sides)[:4]
         query = None
         if self._assessment.relevant and r.status != "documented":
             query = self._member.pack.queries.build(
                 r.id,
                 r.status,  # type: ignore[arg-type]
-                facts,
+                self._facts_asked,
                 evidence,
-                self._citable(r.id, facts),
+                self._citable(r.id),
             )
->>>>>>> 99d055bc73e68d63cd20698b2173ccb69080b2b8
         return Requirement(
             id=r.id,
             label=r.label,

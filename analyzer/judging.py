@@ -295,7 +295,12 @@ class FactBook:
         self._rules: dict[str, Rule] = {}
         for name, spec in specs.items():
             near = spec.get("near") or {}
-            used = [*_listed(spec.get("any")), *_listed(spec.get("spots")), *_listed(near.get("facts"))]
+            used = [
+                *_listed(spec.get("any")),
+                *_listed(spec.get("apart")),
+                *_listed(spec.get("spots")),
+                *_listed(near.get("facts")),
+            ]
             for other in [*used, *(f for key in ("same", "not_same", "of") for f in _listed(spec.get(key)))]:
                 if other not in self._rules:
                     raise ExpressionError(f"{name}: no fact above is called {other!r}")
@@ -447,12 +452,12 @@ def _any(names: list[str]) -> Rule:
     return rule
 
 
-def _apart(one: str, other: str) -> Callable[[_Case], Fact]:
+def _apart(one: str, other: str) -> Rule:
     """One fact said in notes that do not say the other, while further notes say only the other."""
 
-    def rule(case: _Case) -> Fact:
+    def rule(case: Facts) -> Fact:
         part_of = case.linked.reading.part_of
-        here, there = case.facts[one], case.facts[other]
+        here, there = case[one], case[other]
         ones, others = ({part_of(s.segment) for s in fact.spots} if fact.holds else set() for fact in (here, there))
         if not (ones - others and others - ones):
             return Fact(False)

@@ -91,11 +91,12 @@ class ReadOptions:
 
     defaults: Defaults = field(default_factory=Defaults)
     encoding: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def records(self, file: InputFile) -> Iterator[Record]:
         """The file's records, streamed. Raises InputError for a file that can't be opened any more."""
         try:
-            yield from read_records(file, self.defaults, encoding=self.encoding)
+            yield from read_records(file, self.defaults, encoding=self.encoding, columns=self.columns)
         except OSError as error:
             raise InputError(f"{file.shown}: {error.strerror or type(error).__name__}") from None
 

@@ -62,7 +62,7 @@ def analyze(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
     queries: Annotated[bool, typer.Option("--queries", help="Show the combined queries as well (text).")] = False,
     encoding: EncodingOption = None,
-    columns: MapOption = None,
+    mappings: MapOption = None,
     pack_folder: PackFolderOption = None,
     case: Annotated[
         bool, typer.Option("--case", help="Judge all notes together, as one encounter: one report.")
@@ -78,8 +78,8 @@ def analyze(
     ] = None,
 ) -> None:
     """Report on one or a few notes, or on several as one case."""
-    records = readable_records(files, note_defaults(date_of_service, setting), encoding, columns or ())
-    about = readable_records(context, note_defaults(None, setting), encoding, columns or ()) if context else []
+    records = readable_records(files, note_defaults(date_of_service, setting), encoding, mappings or ())
+    about = readable_records(context, note_defaults(None, setting), encoding, mappings or ()) if context else []
     analyzer = analyzer_for(code, pack_folder or ())
     if case:
         groups = [records]

@@ -17,12 +17,13 @@ from analyzer.commands.options import (
     CodeOption,
     DateOption,
     EncodingOption,
+    MapOption,
     PackFolderOption,
     SettingOption,
     note_defaults,
 )
 from analyzer.errors import InputError
-from analyzer.formats import STDIN, InputFile, find_inputs
+from analyzer.formats import STDIN, InputFile, find_inputs, given_columns
 
 if TYPE_CHECKING:
     from analyzer.audit.run import EngineMaker, Progress
@@ -59,6 +60,7 @@ def audit(
         typer.Option("--without-text", help="Leave note text and quotes out of every output. No de-identification."),
     ] = False,
     encoding: EncodingOption = None,
+    mappings: MapOption = None,
     pack_folder: PackFolderOption = None,
 ) -> None:
     """Report on many notes into a folder; every record ends in reports.jsonl or failures.jsonl."""
@@ -68,17 +70,19 @@ def audit(
     if STDIN in inputs:
         raise InputError("audit reads files and folders; for standard input there is analyze")
     defaults = note_defaults(date_of_service, setting)
+    columns = given_columns(mappings or ())
     files = find_inputs(inputs, outside=output)
     pack_folders = tuple(str(folder) for folder in pack_folder or ())
     options = AuditOptions(
         source=AnalyzerSource(code, pack_folders),
-        reading=ReadOptions(defaults, encoding),
+        reading=ReadOptions(defaults, encoding, columns),
         by=by,
         without_text=without_text,
         settings={
             "date_of_service": defaults.date_of_service,
             "setting": defaults.setting,
             "encoding": encoding,
+            "map": columns,
             "by": by,
             "without_text": without_text,
             "pack_folders": list(pack_folders),

@@ -112,7 +112,7 @@ def report_of_case(
     records: Sequence[Record], context: Sequence[Record], analyzer: Analyzer, code: str | None
 ) -> GapReport:
     """One report on several readable records judged together, with the records' own warnings added."""
-    from analyzer.audit.run import failure_reason
+    from analyzer.audit.tasks import failure_reason
 
     notes = [record.note for record in records if record.note is not None]
     about = [record.note for record in context if record.note is not None]

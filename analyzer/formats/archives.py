@@ -13,11 +13,16 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from analyzer.errors import InputError
 from analyzer.formats.inputs import is_hidden
 from analyzer.formats.records import Reader, Record, Source
+
+UNPACKING_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError)
+"""What a member of a broken archive raises while it is read."""
+
+BROKEN_MEMBER = "a member of the archive that cannot be unpacked"
 
 DEEPEST = 3
 """Archives inside each other that are opened."""
@@ -60,10 +65,10 @@ def read_zip(source: Source, read: Reader) -> Iterator[Record]:
             packed = min(1.0, member.compress_size / max(1, member.file_size))
             try:
                 with archive.open(member) as stream:
-                    for record in read(replace(inside, stream=_seekable(stream))):
+                    for record in read(replace(inside, stream=cast(BinaryIO, stream))):
                         yield replace(record, size=int(record.size * packed))
-            except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, zlib.error):
-                yield inside.failure(1, 0, "a member of the archive that cannot be unpacked")
+            except (*UNPACKING_ERRORS, OSError, ValueError, NotImplementedError, RuntimeError):
+                yield inside.failure(1, 0, BROKEN_MEMBER)
 
 
 def read_gzip(source: Source, read: Reader) -> Iterator[Record]:
@@ -101,12 +106,6 @@ def _refusal(member: zipfile.ZipInfo, total: int) -> str | None:
 def _shown(name: str) -> str:
     """A member's name on one line, whatever characters it is made of."""
     return name if name.isprintable() else "".join(c if c.isprintable() else "?" for c in name)
-
-
-def _seekable(stream: Any) -> BinaryIO:
-    """ZipExtFile looks like a binary stream and can go back to its start."""
-    found: BinaryIO = stream
-    return found
 
 
 class _Watched(io.RawIOBase):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
 from analyzer.errors import InputError
-from analyzer.formats.archives import read_gzip, read_zip
+from analyzer.formats.archives import BROKEN_MEMBER, UNPACKING_ERRORS, read_gzip, read_zip
 from analyzer.formats.delimited import read_delimited
 from analyzer.formats.documents import document_reader
 from analyzer.formats.hl7v2 import read_hl7
@@ -83,6 +83,8 @@ def _read(source: Source) -> Iterator[Record]:
         return
     except InputError as error:
         reason = str(error)
+    except UNPACKING_ERRORS:
+        reason = BROKEN_MEMBER
     except OSError as error:
         reason = f"could not be read to its end: {error.strerror or type(error).__name__}"
     except Exception as error:

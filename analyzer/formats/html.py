@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from html.parser import HTMLParser
 
+from analyzer.errors import InputError
 from analyzer.formats.encoding import decode
 from analyzer.formats.textflow import TextFlow
 
@@ -54,12 +55,15 @@ def html_text(raw: bytes, encoding: str | None = None) -> tuple[str, str]:
 
 
 def text_of_markup(markup: str) -> str:
-    """Text of HTML that is decoded already."""
+    """Text of HTML that is decoded already. Raises InputError when html.parser gives up on it."""
     parser = _Parser()
-    # html.parser raises on some declarations. A `<` that no `>` closes is text; left as it is, html.parser looks for
-    # its end through the whole rest, each time.
-    parser.feed(_OPEN_END.sub("&lt;", _DECLARATION.sub("", _without_comments(markup))))
-    parser.close()
+    # A `<` that no `>` closes is text; left as it is, html.parser looks for its end through the whole rest, each time.
+    markup = _OPEN_END.sub("&lt;", _DECLARATION.sub("", _without_comments(markup)))
+    try:
+        parser.feed(markup)
+        parser.close()
+    except (AssertionError, ValueError, IndexError) as error:
+        raise InputError(f"HTML that cannot be read ({type(error).__name__})") from None
     return parser.flow.text()
 
 

@@ -31,6 +31,10 @@ _SIGNED = {
 _WITHDRAWN = frozenset({"deleted", "entered-in-error", "entered in error", "retracted", "cancelled", "canceled"})
 _REFERENCE = re.compile(r"&#(?:\d{1,7}|x[0-9a-fA-F]{1,6});")
 _MARKUP = re.compile(r"\s*(?:<!doctype\s+html|<html|<body|<div|<p|<table|<span)[\s>]", re.I)
+_PAGE_WIDTHS = range(50, 140)
+_MOST_CUTS = 0.6
+_TELLING = 4
+"""Cuts anywhere in a text fall beside a blank every third time; of so many, one would."""
 _CUT_LENGTHS = frozenset({32_767, 65_535, 65_536})
 """Where spreadsheets and database drivers cut a text off."""
 
@@ -156,16 +160,21 @@ def _in_order(group: list[Row], warnings: list[str]) -> list[Row]:
 def _joined(pieces: list[str]) -> str:
     """Rows cut out of a running text go together as they are; rows that each are a line get their line ends back.
 
-    A text was cut where a row keeps white space at its edge or a line end inside, or where every row but the last has
-    the same length, or where each cut goes through a word.
+    A text was cut where a row has a line end inside, where every row but the last has the same length, or where most
+    cuts go through a word or beside a blank and the rows are no lines of a page. An empty row is an empty line.
     """
-    cuts = [(a[-1:], b[:1]) for a, b in itertools.pairwise(pieces) if a and b]
-    lengths = {len(piece) for piece in pieces[:-1]}
-    through_word = [a.isalnum() and (b.islower() or b.isdigit()) for a, b in cuts]
-    cut_out = (
-        any("\n" in piece or "\r" in piece for piece in pieces[:-1])
-        or any(a.isspace() or b.isspace() for a, b in cuts)
-        or (len(lengths) == 1 and len(pieces[-1]) <= max(lengths) and any(through_word))
-        or (bool(cuts) and all(through_word))
+    while len(pieces) > 1 and not pieces[-1]:
+        pieces = pieces[:-1]
+    before = pieces[:-1]
+    pairs = list(itertools.pairwise(pieces))
+    beside_blank = [a[-1:].isspace() or b[:1].isspace() for a, b in pairs]
+    through_word = [a[-1:].isalnum() and (b[:1].islower() or b[:1].isdigit()) for a, b in pairs]
+    share = (sum(beside_blank) + sum(through_word)) / max(1, len(pairs))
+    lengths = {len(piece) for piece in before}
+    wrapped = len(before) > 1 and all(length in _PAGE_WIDTHS for length in lengths)
+    cut_out = all(before) and (
+        any("\n" in piece or "\r" in piece for piece in before)
+        or (len(lengths) == 1 and len(pieces[-1]) <= len(pieces[0]) and share > 0)
+        or (share >= _MOST_CUTS if any(beside_blank) else share == 1 and not wrapped and len(pairs) < _TELLING)
     )
     return ("" if cut_out else "\n").join(pieces)

@@ -112,7 +112,7 @@ _TAR = slice(257, 262)
 
 _TEXTUAL = (
     (re.compile(r"\{\\rtf"), Kind.RTF),
-    (re.compile(r"[\x0b\s]*(?:MSH|FHS|BHS)[^\w\s]"), Kind.HL7),
+    (re.compile(r"[\x0b\s]*(?:MSH|FHS|BHS)[^\w\s]{3}"), Kind.HL7),
     (
         re.compile(r"(?:<\?xml[^>]*>\s*)?(?:<!--.{0,2000}?-->\s*)*(?:<!doctype\s+html\b|<html\b)", re.I | re.S),
         Kind.HTML,

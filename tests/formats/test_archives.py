@@ -123,9 +123,9 @@ def test_a_gzip_bomb_is_refused() -> None:
 
 
 def test_text_that_packs_well_is_no_bomb() -> None:
-    notes = "".join(json.dumps({"note_id": str(n), "text": f"Visit {n}: pain. " * 20}) + "\n" for n in range(30_000))
-    assert len(read(gzip.compress(notes.encode()), "x.jsonl.gz")) == 30_000
-    assert len(read(zipped({"x.jsonl": notes}), "x.zip")) == 30_000
+    notes = "".join(json.dumps({"note_id": str(n), "text": f"Visit {n}: pain. " * 120}) + "\n" for n in range(3_000))
+    assert len(read(gzip.compress(notes.encode()), "x.jsonl.gz")) == 3_000
+    assert len(read(zipped({"x.jsonl": notes}), "x.zip")) == 3_000
 
 
 def test_broken_archives() -> None:

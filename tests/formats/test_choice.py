@@ -68,7 +68,7 @@ def test_content_wins_where_it_is_plain() -> None:
 
 
 def test_text_that_only_looks_like_another_format_is_text() -> None:
-    for text in ("[x] pain", "{see below}", "<5 mm step", "MSH normal", "PKG note", "note_id, text, and more"):
+    for text in ("[x] pain", "{see below}", "<5 mm step", "MSH: normal", "PKG note", "note_id, text, and more"):
         assert note_of(text, "visit.txt").text == text
 
 

@@ -240,5 +240,14 @@ def test_a_broken_pdf_is_refused(raw: bytes) -> None:
     assert "PDF" in reason_of(raw, "x.pdf")
 
 
+def test_pypdf_says_nothing_of_what_it_met(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    caplog.set_level(0)
+    whole = pdf(MARK, MARK)
+    for cut in range(20, len(whole), 40):
+        read(whole[:cut] + b"\xff" + whole[cut + 3 :], "x.pdf")
+    assert caplog.text == ""
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_pdf_by_name_only() -> None:
     assert reason_of("plain words", "x.pdf") == "is named as PDF, but is none"

@@ -258,7 +258,7 @@ def test_a_field_of_megabytes() -> None:
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.text())))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_what_csv_writes_comes_back(pairs: list[tuple[str, str]]) -> None:
     try:
         raw = table(["note_id", "text"], *map(list, pairs)).encode()
