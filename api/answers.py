@@ -42,6 +42,8 @@ from api.shapes import (
     OffsetUnit,
     PackAnswer,
     PackRequirement,
+    PacksAnswer,
+    PackSummary,
 )
 
 
@@ -60,6 +62,7 @@ class Answers:
         self._by_kind: dict[Kind, Callable[[Job], Answer]] = {
             "gap_report": self._gap_report,
             "case": self._case,
+            "packs": self._packs,
             "pack": self._pack,
             "code": self._code,
             "lint": self._lint,
@@ -101,6 +104,13 @@ class Answers:
         code = case.code or job.parameters.get("code")
         report = self._analyzer.case(case.notes, case.context, case_id=case.case_id, code=code)
         return _report_answer(report, [*case.notes, *case.context], job, case, warnings)
+
+    def _packs(self, job: Job) -> Answer:
+        packs = [
+            PackSummary(id=p.id, title=p.title, version=p.version, codes=p.codes)
+            for p in available_packs(self._folders)
+        ]
+        return Answer(200, PacksAnswer(packs=packs).model_dump_json().encode())
 
     def _pack(self, job: Job) -> Answer:
         known = {info.id: info for info in available_packs(self._folders)}
