@@ -43,16 +43,22 @@ from analyzer.weighing import weigh
 
 _QUOTE_LEFT, _QUOTE_RIGHT, _QUOTE_MOST = 4, 6, 20
 _STOPS = {";", "|"}
+_SPACE = re.compile(r"\s+")
+_in_json = json.encoder.encode_basestring_ascii
 
 
 class Analyzer:
     """Reports documentation gaps for one code. Build once, use for many notes; keeps no note between calls.
 
     `code` is used for notes that carry none. `pack_folders` hold packs of a hospital's own.
+    `plain` reads the slow way round, to the same reports: see `Reader`.
     Raises CodeError where the code is unknown, cannot be billed or is covered by no pack.
     """
 
-    def __init__(self, code: str | None = None, *, pack_folders: Sequence[str | Path] = ()) -> None:
+    def __init__(
+        self, code: str | None = None, *, pack_folders: Sequence[str | Path] = (), plain: bool = False
+    ) -> None:
+        self._plain = plain
         self._folders = list(pack_folders)
         self._packs: dict[str, Pack] = {}
         self._members: dict[str, Member] = {}
@@ -76,6 +82,7 @@ class Analyzer:
         for info in self._infos:
             if name in info.codes:
                 pack = load_pack_cached(self._packs, info.id, self._folders)
+                pack.reader.plain = self._plain
                 member = Member.of(pack, name)
                 self._members[code] = self._members[name] = member
                 return member
@@ -520,9 +527,9 @@ class _Builder:
             begin, stop = start - document.start, end - document.start
             section = self._section(segment)
             text = note.text[begin:stop]
-            key = (element, value, section, re.sub(r"\s+", " ", text.lower()))
+            key = (element, value, section, _SPACE.sub(" ", text.lower()))
             seen[(note.note_id, *key)] = count = seen.get((note.note_id, *key), 0) + 1
-            digest = hashlib.sha256(json.dumps([*key, count]).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+            digest = hashlib.sha256(f"[{', '.join(map(_in_json, key))}, {count}]".encode()).hexdigest()[:12]
             words = self._reading.words[segment]
             out.append(
                 Finding(

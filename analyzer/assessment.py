@@ -230,9 +230,4 @@ def _set(kind: Mapping[str, Any], facts: Mapping[str, Fact], env: Mapping[str, b
 
 
 def _gather(names: Any, facts: Mapping[str, Fact]) -> list[Spot]:
-    out: list[Spot] = []
-    for name in names:
-        for spot in facts[name].spots:
-            if spot not in out:
-                out.append(spot)
-    return out
+    return list(dict.fromkeys(spot for name in names for spot in facts[name].spots))

@@ -10,9 +10,11 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from analyzer.commands.after_audit import review
 from analyzer.commands.analyze import analyze
 from analyzer.commands.audit import audit
 from analyzer.commands.evaluate import evaluate
+from analyzer.commands.folders import compare, exhibit, verify
 from analyzer.commands.packs import packs_app
 from analyzer.commands.serve import keys_app, mcp, serve
 from analyzer.errors import ChartgapError
@@ -69,7 +71,7 @@ def version() -> None:
     typer.echo(f"chartgap {VERSION}")
 
 
-for _command in (analyze, audit, evaluate, serve, mcp):
+for _command in (analyze, audit, review, compare, verify, exhibit, evaluate, serve, mcp):
     app.command()(_command)
 app.add_typer(packs_app, name="packs")
 app.add_typer(keys_app, name="keys")

@@ -6,6 +6,7 @@ be evaluated. Every measure is a ratio of counts that add up over notes, so the 
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 from collections import Counter
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from analyzer.audit.decisions import Decision, latest
 from analyzer.errors import InputError
 from analyzer.formats import decode, note_problem
 from analyzer.report import GapReport
@@ -47,12 +49,13 @@ class GoldRequirement(_Shape):
 
 
 class GoldNote(_Shape):
-    """A labelled note."""
+    """A labelled note. `whole` is false where only some requirements are labelled, and nothing else of the note."""
 
     note_id: str
     verdict: str | None
     alerts: list[str]
     requirements: dict[str, GoldRequirement]
+    whole: bool = True
 
 
 class _FoundSpan(_Shape):
@@ -116,6 +119,44 @@ def read_gold(path: Path) -> list[GoldNote]:
     return found
 
 
+def gold_of_decisions(decisions: Iterable[Decision], texts: Mapping[str, str]) -> tuple[list[GoldNote], list[str]]:
+    """Readers' decisions as labels of some requirements, in the order of `texts`, and what could not be used.
+
+    `texts` are the notes' texts by note id. A decision labels every note with its text; without a hash, the note it
+    names. Left out, and told of: decisions on other texts, those that say no status, and what readers differ on.
+    Raises InputError when nothing is left.
+    """
+    ids: dict[str, list[str]] = {}
+    for note_id, text in texts.items():
+        ids.setdefault(hashlib.sha256(text.encode("utf-8")).hexdigest(), []).append(note_id)
+    said: dict[tuple[str, str], list[Decision]] = {}
+    left_out: Counter[str] = Counter()
+    for decision in latest(decisions):
+        named = ids.get(decision.text_sha256, []) if decision.text_sha256 else [decision.note_id]
+        named = [note_id for note_id in named if note_id in texts]
+        if not named:
+            left_out["decisions are on texts that are not among the notes"] += 1
+        elif decision.status is None:
+            left_out["decisions do not say what the status should be"] += 1
+        else:
+            for note_id in named:
+                said.setdefault((note_id, decision.requirement), []).append(decision)
+    labels: dict[str, dict[str, GoldRequirement]] = {}
+    for (note_id, name), same in said.items():
+        if len({decision.status for decision in same}) > 1:
+            left_out["requirements are left out because readers differ on them"] += 1
+            continue
+        labels.setdefault(note_id, {})[name] = GoldRequirement(status=str(same[0].status), value=same[0].value)
+    if not labels:
+        raise InputError("; ".join(f"{count} {why}" for why, count in left_out.items()))
+    gold = [
+        GoldNote(note_id=note_id, verdict=None, alerts=[], requirements=labels[note_id], whole=False)
+        for note_id in texts
+        if note_id in labels
+    ]
+    return gold, [f"{count} {why}" for why, count in left_out.items()]
+
+
 def read_reports(path: Path) -> list[FoundReport]:
     """Gap reports, one a line. Raises InputError naming file, line and key."""
     return [report for _, report in _read_lines(path, FoundReport)]
@@ -153,7 +194,7 @@ def evaluate(
         if report.note_id in found:
             disagreements.append(f"{report.note_id} reported twice, the first counts")
         found.setdefault(report.note_id, report)
-    names = list(gold[0].requirements)
+    names = list(dict.fromkeys(name for note in gold for name in note.requirements))
     per_note: list[Counts] = []
     for note in gold:
         if note.note_id not in texts:
@@ -173,11 +214,13 @@ def _compare(gold: GoldNote, report: FoundReport | None, text: str, counts: Coun
         yield f"{gold.note_id} no report"
         report = FoundReport(note_id=gold.note_id, verdict=None, requirements=[], alerts=[])
     counts["notes",] += 1
-    counts["verdict", "right"] += report.verdict == gold.verdict
-    counts["verdicts", f"{gold.verdict}->{report.verdict}"] += 1
-    if report.verdict != gold.verdict:
-        yield f"{gold.note_id} verdict: gold {gold.verdict}, found {report.verdict}"
-    _count_sets(counts, ("alerts",), gold.alerts, [alert.id for alert in report.alerts])
+    if gold.whole:
+        counts["whole",] += 1
+        counts["verdict", "right"] += report.verdict == gold.verdict
+        counts["verdicts", f"{gold.verdict}->{report.verdict}"] += 1
+        if report.verdict != gold.verdict:
+            yield f"{gold.note_id} verdict: gold {gold.verdict}, found {report.verdict}"
+        _count_sets(counts, ("alerts",), gold.alerts, [alert.id for alert in report.alerts])
     by_id = {requirement.id: requirement for requirement in report.requirements}
     for name, want in gold.requirements.items():
         got = by_id.get(name) or _FoundRequirement(id=name)
@@ -270,21 +313,26 @@ def _same_value(gold: Any, found: Any) -> bool:
 
 
 def measures(counts: Mapping[Key, int], names: Sequence[str]) -> dict[str, Any]:
-    """Ratios from counts, rounded to four places. `names` are the requirements, in order."""
+    """Ratios from counts, rounded to four places. `names` are the requirements, in order.
+
+    What only whole labels tell (verdict, alerts, grounds) is None where no note has one.
+    """
     gap_keys = [("gap", name) for name in names]
     labels = sorted({key[1] for key in counts if key[0] == "class"})
     class_f1 = [_agreement(counts, [("class", label)])["f1"] for label in labels if _any(counts, ("class", label))]
     sets = sorted({key[1] for key in counts if key[0] == "set"})
-    notes = counts["notes",]
+    notes, whole = counts["notes",], counts.get(("whole",), 0)
     status_right, status_total = (sum(counts["status", name, part] for name in names) for part in ("right", "total"))
     return {
         "notes": notes,
         "gap": _agreement(counts, gap_keys),
         "status_accuracy": _ratio(status_right, status_total),
         "status_macro_f1": round(sum(class_f1) / max(1, len(class_f1)), 4),
-        "verdict_accuracy": _ratio(counts["verdict", "right"], notes),
-        "alerts": _agreement(counts, [("alerts",)]),
-        "grounded": _ratio(counts.get(("grounded", "right"), 0), counts.get(("grounded", "total"), 0)),
+        "verdict_accuracy": _ratio(counts["verdict", "right"], whole) if whole else None,
+        "alerts": _agreement(counts, [("alerts",)]) if whole else None,
+        "grounded": _ratio(counts.get(("grounded", "right"), 0), counts.get(("grounded", "total"), 0))
+        if whole
+        else None,
         "offsets_exact": _ratio(counts.get(("offsets", "right"), 0), counts.get(("offsets", "total"), 0)),
         "by_requirement": {
             name: {

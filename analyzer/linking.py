@@ -20,7 +20,7 @@ HOLDS = ("affirmed", "historical")
 SAID = ("affirmed", "historical", "possible")
 _BREAKS = {";", ".", "|"}
 _SOFT = {",": 3, "and": 2, "with": 2, "but": 30, ":": 1, "/": 1, "(": 1, ")": 1, "then": 3, "also": 8}
-_ENDS = ([], [","], ["."], [";"], [")"], ["and"], [":"])
+_ENDS: tuple[list[str], ...] = ([], [","], ["."], [";"], [")"], ["and"], [":"])
 _LIST = {"and", ",", "+", "/", "&", "-", "or", "plus", "to", "through", "s", "(", ")"}
 _REPEATED, _OUTWEIGHED = 1.5, 1.25
 _PRECISION = {"day": 0, "week": 1, "month": 2, "season": 3, "range": 4, "year": 5, "none": 9}
@@ -390,6 +390,13 @@ class Linker:
         event_segments = {e.segment: e for e in linked.events}
         best_event = linked.event
         for i, segment in enumerate(segments):
+            if segment.section in n["sections"]["undated"]:
+                continue
+            if (part := reading.told(i)) is not None:
+                service, age = part.service, part.age
+            found = self._dates.find(reading.text[segment.start : segment.end], service, age)
+            if not found:
+                continue
             here = by_segment.get(i, [])
             injuries = [m for m in here if m.element == n["injury"] and m.assertion in SAID and m.tied != "elsewhere"]
             causal = [m for m in here if m.element == self._n["cause"] and m.assertion in SAID]
@@ -399,12 +406,7 @@ class Linker:
                 and segments[best_event.segment].block == segment.block
                 and abs(i - best_event.segment) <= 2
             )
-            text = reading.text[segment.start : segment.end]
-            if segment.section in n["sections"]["undated"]:
-                continue
-            if (part := reading.told(i)) is not None:
-                service, age = part.service, part.age
-            for d in self._dates.find(text, service, age):
+            for d in found:
                 self._date_studies(reading, i, segment, here, d)
                 if d.kind == "absolute" and d.latest is not None:
                     linked.segment_dates[i] = max(d.latest, linked.segment_dates.get(i, d.latest))

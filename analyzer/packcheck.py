@@ -11,8 +11,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Literal
 
+from analyzer.audit.claims import claim_rules
 from analyzer.candidates import CandidateExample, example_date
 from analyzer.codes import CodeTable
 from analyzer.dates import DateMention, DateReader
@@ -52,7 +54,14 @@ def check_pack(pack: Pack) -> list[ExampleResult]:
     Raises PackError when the pack's expressions cannot be read, as nothing could be judged with it.
     """
     members = {code: Member.of(pack, code) for code in pack.head.codes}
-    return [*_vocabulary(pack), *_candidates(pack, members), *_cues(pack), *_dates(pack.dates), *_query_rules()]
+    return [
+        *_vocabulary(pack),
+        *_candidates(pack, members),
+        *_claims(pack),
+        *_cues(pack),
+        *_dates(pack.dates),
+        *_query_rules(),
+    ]
 
 
 def _vocabulary(pack: Pack) -> Iterator[ExampleResult]:
@@ -122,6 +131,26 @@ def _candidate_problem(member: Member, rule: str, example: CandidateExample, ser
     if example.relation is not None and given.relation != example.relation:
         return f"relates {given.relation!r} in place of {example.relation!r}"
     return ""
+
+
+def _claims(pack: Pack) -> Iterator[ExampleResult]:
+    """The codes and procedures beside each rule that holds claims against notes."""
+    file = Path(pack.folder) / "claims.yaml"
+    rules = claim_rules(pack.folder)
+    shown = f"{file.parent.name}/{file.name}"
+    lines = read_yaml(file, shown)[1] if rules else {}
+    for i, rule in enumerate(rules):
+        pattern = rule.codes or rule.procedures or ""
+        where = _Where(shown, lines, ("rules", i, "examples"), f"claims.{rule.id}")
+        yield from _run(where, rule.examples, _code_check(pattern))
+
+
+def _code_check(pattern: str) -> Callable[[str, bool], str]:
+    def check(code: str, wanted: bool) -> str:
+        matches = re.fullmatch(pattern, code) is not None
+        return "" if matches == wanted else f"{code} is {'not ' if wanted else ''}matched"
+
+    return check
 
 
 def _cues(pack: Pack) -> Iterator[ExampleResult]:

@@ -13,6 +13,7 @@ import importlib.resources
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
@@ -167,7 +168,7 @@ class Pack:
     authors: Authors
     cases: CaseRules
 
-    @property
+    @cached_property
     def shown_elements(self) -> dict[str, frozenset[str]]:
         """Elements and values that a report's findings show; the others only help reading."""
         return {e: frozenset(self.head.elements[e]) - frozenset(self.head.inner_values) for e in self.head.shown}

@@ -12,6 +12,9 @@ from starlette.types import Scope
 
 from api.guard import PAGE_POLICY
 
+_SHARED = ("tokens.css", "base.css")
+"""Style sheets that the page has in common with the HTML reports, from analyzer/render/."""
+
 _HEADERS = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"}
 
 
@@ -27,9 +30,17 @@ class _PageFiles(StaticFiles):
 def add_page(app: FastAPI) -> None:
     """Serve `api/page/`: index.html at `/`, everything else under `/page/`."""
     folder = Path(str(importlib.resources.files("api"))) / "page"
+    shared = Path(str(importlib.resources.files("analyzer"))) / "render"
 
     @app.get("/", include_in_schema=False)
     async def index() -> Response:
         return FileResponse(folder / "index.html", media_type="text/html; charset=utf-8", headers=_HEADERS)
 
+    def add_shared(name: str) -> None:
+        @app.get(f"/page/{name}", include_in_schema=False)
+        async def style() -> Response:
+            return FileResponse(shared / name, media_type="text/css; charset=utf-8", headers=_HEADERS)
+
+    for name in _SHARED:
+        add_shared(name)
     app.mount("/page", _PageFiles(directory=folder, check_dir=False), name="page")

@@ -255,6 +255,7 @@ def test_audit_accounts_for_every_record(inside: Path) -> None:
     assert sorted(p.name for p in Path("out").iterdir()) == [
         "failures.jsonl",
         "gaps.parquet",
+        "report.html",
         "reports.jsonl",
         "run.json",
         "summary.csv",

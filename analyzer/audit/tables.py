@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from analyzer.audit.cells import SEVERAL, safe_cell
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -49,9 +51,6 @@ SUMMARY_COLUMNS: Final = (
 Several values stand in one cell with `; ` between them.
 """
 
-# A spreadsheet takes a cell that begins like this for a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_SEVERAL = "; "
 _ROW_GROUP = 20_000
 
 
@@ -66,11 +65,11 @@ def summary_rows(report: GapReport, records: Sequence[Record]) -> list[list[Any]
         report.verdict_because.rule,
         report.coding_complete,
         report.audit_complete,
-        _SEVERAL.join(gaps),
-        _SEVERAL.join(a.id for a in report.alerts),
-        _SEVERAL.join(f.id for f in report.review_flags),
-        _SEVERAL.join(f"{c.relation} {c.code}" for c in report.candidate_codes),
-        _SEVERAL.join(report.warnings),
+        SEVERAL.join(gaps),
+        SEVERAL.join(a.id for a in report.alerts),
+        SEVERAL.join(f.id for f in report.review_flags),
+        SEVERAL.join(f"{c.relation} {c.code}" for c in report.candidate_codes),
+        SEVERAL.join(report.warnings),
     ]
     rows = []
     for record in records:
@@ -104,17 +103,7 @@ def write_summary(rows: Iterable[Sequence[Any]], requirements: Sequence[str], ha
     writer.writerow([*SUMMARY_COLUMNS, *(f"status_{name}" for name in requirements)])
     for row in rows:
         statuses = row[-1]
-        writer.writerow([*map(_cell, row[:-1]), *(statuses.get(name, "") for name in requirements)])
-
-
-def _cell(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
-        return "'" + value
-    return value
+        writer.writerow([*map(safe_cell, row[:-1]), *(statuses.get(name, "") for name in requirements)])
 
 
 def gap_rows(report: GapReport) -> list[list[Any]]:

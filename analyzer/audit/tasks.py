@@ -82,7 +82,7 @@ class AnalyzerSource:
         """Load the packs. Raises ChartgapError for a code or pack that can't be used."""
         from analyzer.analyze import Analyzer
 
-        return Analyzer(self.code, pack_folders=self.pack_folders)  # type: ignore[return-value]
+        return Analyzer(self.code, pack_folders=self.pack_folders)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from analyzer.commands.after_audit import ClaimsOption, DecisionsOption, SampleOption, SeedOption, Steps
 from analyzer.commands.options import (
     CodeOption,
     DateOption,
@@ -59,6 +60,10 @@ def audit(
         bool,
         typer.Option("--without-text", help="Leave note text and quotes out of every output. No de-identification."),
     ] = False,
+    claims: ClaimsOption = None,
+    sample: SampleOption = None,
+    seed: SeedOption = 0,
+    decisions: DecisionsOption = None,
     encoding: EncodingOption = None,
     mappings: MapOption = None,
     pack_folder: PackFolderOption = None,
@@ -72,6 +77,7 @@ def audit(
     defaults = note_defaults(date_of_service, setting)
     columns = given_columns(mappings or ())
     files = find_inputs(inputs, outside=output)
+    finishing = Steps.of(claims, sample, seed, decisions or (), pack_folder or ())
     pack_folders = tuple(str(folder) for folder in pack_folder or ())
     options = AuditOptions(
         source=AnalyzerSource(code, pack_folders),
@@ -90,6 +96,7 @@ def audit(
         pack_folders=pack_folders,
         resume=resume,
         engine=_engine(engine, workers, files),
+        finish=finishing.steps,
     )
     try:
         with _shown_progress() as on_progress:
@@ -101,6 +108,8 @@ def audit(
         typer.echo(f"chartgap: there were warnings; {output / 'run.json'} counts them", err=True)
     if run["without_text"]:
         typer.echo(f"chartgap: {run['without_text']}", err=True)
+    for line in finishing.said:
+        typer.echo(line)
     reports = f"{run['reports']} reports"
     if by is not None:
         reports = f"{run['notes']} notes in {run['reports']} reports"

@@ -15,13 +15,16 @@ from analyzer.commands.options import (
     readable_records,
     report_of_record,
     terminal,
+    warn,
 )
 from analyzer.formats import Defaults
 
 
 def evaluate(
     notes: Annotated[Path, typer.Argument(metavar="NOTES", help="The notes, JSON lines.")],
-    gold: Annotated[Path, typer.Argument(metavar="GOLD", help="Their labels, JSON lines.")],
+    gold: Annotated[
+        Path, typer.Argument(metavar="GOLD", help="Their labels (JSON lines), or readers' decisions (also CSV).")
+    ],
     reports: Annotated[Path | None, typer.Option("--reports", help="Measure these reports, not fresh ones.")] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Print every disagreement; they quote the notes.")] = False,
     bootstrap: Annotated[int, typer.Option("--bootstrap", min=0, help="Resamples for the 95 % intervals.")] = 1000,
@@ -30,13 +33,19 @@ def evaluate(
     pack_folder: PackFolderOption = None,
 ) -> None:
     """Measure reports against labelled notes."""
-    from analyzer.evaluate import FoundReport, read_gold, read_reports
+    from analyzer.audit.decisions import holds_decisions, read_decisions
+    from analyzer.evaluate import FoundReport, gold_of_decisions, read_gold, read_reports
     from analyzer.evaluate import evaluate as measured
     from analyzer.render.terminal import print_evaluation
 
-    labels = read_gold(gold)
+    decisions = read_decisions(gold) if holds_decisions(gold) else None
+    labels = read_gold(gold) if decisions is None else []
     records = readable_records([str(notes)], Defaults(), None)
     texts = {record.note.note_id: record.note.text for record in records if record.note is not None}
+    if decisions is not None:
+        labels, left_out = gold_of_decisions(decisions, texts)
+        for line in left_out:
+            warn(line)
     if reports is not None:
         found = read_reports(reports)
     else:

@@ -7,7 +7,7 @@ sentences beside it. ConText runs on one sentence at a time, so that its all-pai
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -65,6 +65,24 @@ class _Cue(NamedTuple):
     reach_to: int
 
 
+@dataclass(slots=True)
+class _Starting:
+    """The cues that begin with one word: what follows it, and the rule. `by_second` holds the one-word cue as well."""
+
+    alone: list[tuple[list[str], ConTextRule]] = field(default_factory=list)
+    by_second: dict[str, list[tuple[list[str], ConTextRule]]] = field(default_factory=dict)
+    longest: int = 1
+
+    def add(self, rest: list[str], rule: ConTextRule) -> bool:
+        """Whether the cue is new."""
+        same = self.by_second.setdefault(rest[0], []) if rest else self.alone
+        if any(rest == other for other, _ in same):
+            return False
+        same.append((rest, rule))
+        self.longest = max(self.longest, len(rest))
+        return True
+
+
 class Assertions:
     """Decides assertions within one sentence of normal words.
 
@@ -77,8 +95,7 @@ class Assertions:
         self.plain = plain
         self._rules: list[ConTextRule] = []
         self._alone: dict[tuple[str, ...], str] = {}
-        # Cues by their first word: the words that follow it, and the rule.
-        self._cues: dict[str, list[tuple[list[str], ConTextRule]]] = {}
+        self._cues: dict[str, _Starting] = {}
         for cue in cues:
             for literal in cue["words"]:  # type: ignore[attr-defined]
                 if cue["direction"] == ALONE:
@@ -96,10 +113,11 @@ class Assertions:
                 )
                 self._rules.append(rule)
                 first, *rest = str(literal).lower().split()
-                same = self._cues.setdefault(first, [])
-                if any(rest == other for other, _ in same):
+                if not self._cues.setdefault(first, _Starting()).add(rest, rule):
                     raise ValueError(f"the cue {literal!r} is given twice")
-                same.append((rest, rule))
+        for same in self._cues.values():
+            for cues_of_two in same.by_second.values():
+                cues_of_two.extend(same.alone)
 
     def judge(
         self, norm: Sequence[str], targets: Sequence[tuple[int, int, str]]
@@ -160,10 +178,13 @@ class Assertions:
         found: list[tuple[ConTextRule, int, int]] = []
         cues = self._cues
         for i, word in enumerate(norm):
-            for rest, rule in cues.get(word, ()):
-                end = i + 1 + len(rest)
-                if norm[i + 1 : end] == rest:
-                    found.append((rule, i, end))
+            here = cues.get(word)
+            if here is None:
+                continue
+            after = norm[i + 1 : i + 1 + here.longest]
+            for rest, rule in here.by_second.get(after[0], here.alone) if after else here.alone:
+                if after[: len(rest)] == rest:
+                    found.append((rule, i, i + 1 + len(rest)))
         if len(found) > 1:
             found = prune_overlapping_matches(found)
         size = len(norm)

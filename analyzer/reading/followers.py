@@ -1,4 +1,4 @@
-"""What may follow in a pattern: the words that can stand second, or last, in whatever it matches.
+"""What must stand where a pattern matches: the words that can be second or last in a match, letters it cannot lack.
 
 Looking at these before a regular expression runs leaves it only the places where it may match. Both answers err on the
 side of trying: look-arounds are taken as met.
@@ -6,8 +6,10 @@ side of trying: look-arounds are taken as met.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from re import _constants as sre  # type: ignore[attr-defined]
+from re import _parser as sre_parse  # type: ignore[attr-defined]
 from typing import Any
 
 _MOST_WORDS = 400
@@ -15,6 +17,43 @@ _MOST_CHARS = 12
 _ACCEPT = -1
 
 _Test = Callable[[str], bool]
+
+
+def parsed(regex: str) -> Sequence[Any]:
+    """The syntax tree of a regular expression. Raises re.error."""
+    tree: Sequence[Any] = sre_parse.parse(regex)
+    return tree
+
+
+def needed_letters(pattern: re.Pattern[str]) -> list[list[list[str]]]:
+    """What a text in small letters holds if an ASCII pattern matches it: for one of the ways, of each group a string.
+
+    A way without groups asks for nothing.
+    """
+    tree = sre_parse.parse(pattern.pattern, pattern.flags)
+    ways = tree[0][1][1] if len(tree) == 1 and tree[0][0] is sre.BRANCH else [tree]
+    return [_needed(way) for way in ways]
+
+
+def _needed(items: Sequence[Any]) -> list[list[str]]:
+    groups: list[list[str]] = []
+    run = ""
+    for op, arg in [*items, (None, None)]:
+        if op is sre.LITERAL:
+            run += chr(arg).lower()
+            continue
+        if run:
+            groups.append([run])
+        run = ""
+        if op is sre.SUBPATTERN:
+            groups.extend(_needed(arg[3]))
+        elif op is sre.BRANCH:
+            branches = [_needed(branch) for branch in arg[1]]
+            if all(branches):
+                groups.append([w for branch in branches for w in max(branch, key=lambda g: min(map(len, g)))])
+        elif op in (sre.MAX_REPEAT, sre.MIN_REPEAT) and arg[0] > 0:
+            groups.extend(_needed(arg[2]))
+    return groups
 
 
 class Pattern:

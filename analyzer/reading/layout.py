@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+from analyzer.reading.followers import needed_letters
 
 _LINE = re.compile(r"[^\n\r\f\v\x85\u2028\u2029]+")
 _RULE_LINE = re.compile(r"[\s\-=*#_~.+|>/<]{3,}\Z")
@@ -30,6 +32,13 @@ _LABEL = re.compile(
     r"(?P<title>[^\W\d_][\w/&'’.,+\- ()]{0,58}?)\s*(?P<sep>:(?!\d)|\s[-–—]{1,2}\s|\s*\|\s|\s{3,}|\t|\s*=\s)"
 )
 _INLINE = re.compile(r"(?:(?<=[.;|/\])\"])\s+|(?<=\s\s)|(?<=[-–—]\s))(?P<title>[A-Z][A-Za-z/&'+\- ]{0,40}?):(?!\d)")
+_ASIDE = re.compile(r"\(.*?\)|\[.*?\]")
+_SHORT_TITLE = re.compile(r"[A-Z][A-Za-z/&]*(?: [A-Z][A-Z/&]+)?(?=\s)")
+_TITLE_WORD = re.compile(r"[a-z0-9&/]+")
+_NOT_TITLE = re.compile(r"[^a-z0-9&/]+")
+_LOOK = 60
+# Letters that match i and s where case is ignored, though their small letters differ.
+_FOLDING = re.compile("[\u0131\u017f]")
 _CLOSE = re.compile(r"\[?\s*(?:end|end of (?:report|paste|copied text)|<<)\s*\]?", re.I)
 
 
@@ -79,7 +88,7 @@ class LayoutRules:
 
 
 def _plain(title: str) -> str:
-    return re.sub(r"[^a-z0-9&/]+", " ", title.lower()).strip()
+    return _NOT_TITLE.sub(" ", title.lower()).strip()
 
 
 def _lines(text: str) -> list[_Line]:
@@ -153,10 +162,13 @@ class Layout:
 
     def __init__(self, rules: LayoutRules) -> None:
         self._rules = rules
+        self._stale_ways = [way for p in (rules.stale, rules.stale_tail) if p is not None for way in needed_letters(p)]
+        self._title_starts = frozenset(title.split(" ")[0] for title in rules.titles)
 
     def segments(self, text: str) -> list[Segment]:
         """All segments in text order; together they hold every word of the note."""
         rules = self._rules
+        may_be_stale = self._may_be_stale(text)
         lines = _lines(text)
         joined = _join_wrapped(text, lines, rules.titles)
         out: list[Segment] = []
@@ -199,7 +211,7 @@ class Layout:
                 if scope_line and (label or bullet is None):
                     section, scope_line = "other", False
             if offset < len(body):
-                stale_here = self._stale_spans(text, start + offset, end)
+                stale_here = self._stale_spans(text, start + offset, end) if may_be_stale else []
                 marker_only = any(
                     a <= start + offset + 2 and b >= end - 2 for a, b, label_only in stale_here if label_only
                 )
@@ -225,33 +237,43 @@ class Layout:
         """(section, length of the title, whether it fills the line)."""
         rules = self._rules
         stripped = body.strip(" *#=_-:|>~")
-        plain = _plain(stripped)
-        if plain in rules.titles and len(plain) > 1:
-            return rules.titles[plain], len(body), True
-        aside = " ".join(re.findall(r"\(.*?\)|\[.*?\]", stripped))
-        trimmed = _plain(re.sub(r"\(.*?\)|\[.*?\]", " ", stripped))
-        if (
-            len(aside.split()) <= 7
-            and trimmed in rules.titles
-            and len(trimmed) > 2
-            and len(body) < 110
-            and not stripped.endswith(".")
-        ):
-            return rules.titles[trimmed], len(body), True
+        # Most lines are no titles; the first word tells.
+        if self._may_be_title(stripped):
+            plain = _plain(stripped)
+            if plain in rules.titles and len(plain) > 1:
+                return rules.titles[plain], len(body), True
+        if len(body) < 110 and ("(" in stripped or "[" in stripped) and not stripped.endswith("."):
+            aside = " ".join(_ASIDE.findall(stripped))
+            trimmed = _plain(_ASIDE.sub(" ", stripped))
+            if len(aside.split()) <= 7 and trimmed in rules.titles and len(trimmed) > 2:
+                return rules.titles[trimmed], len(body), True
         match = _LABEL.match(body)
         while match is not None:
             plain = _plain(match["title"])
-            name = rules.titles.get(plain) or rules.titles.get(_plain(re.sub(r"\(.*?\)|\[.*?\]", " ", match["title"])))
+            name = rules.titles.get(plain) or rules.titles.get(_plain(_ASIDE.sub(" ", match["title"])))
             if name is not None and (len(plain) > 1 or match["title"].isupper()):
                 return name, match.end(), False
             last = plain.rsplit(" ", 1)[-1]
             if last in rules.suffix_titles and match["sep"].strip() in (":", "-", "|") and len(plain.split()) <= 4:
                 return rules.titles[last], match.end(), False
             break
-        word = re.match(r"[A-Z][A-Za-z/&]*(?: [A-Z][A-Z/&]+)?(?=\s)", body)
+        word = _SHORT_TITLE.match(body)
         if word is not None and _plain(word.group()) in rules.short_titles:
             return rules.titles[_plain(word.group())], word.end(), False
         return None
+
+    def _may_be_stale(self, text: str) -> bool:
+        """Whether any mark of carried-forward text can stand in a note."""
+        if not text.isascii() and _FOLDING.search(text):
+            return True
+        low = text.lower()
+        return any(all(any(word in low for word in group) for group in way) for way in self._stale_ways)
+
+    def _may_be_title(self, body: str) -> bool:
+        """Whether a line begins as some title does."""
+        low = body[:_LOOK].lower()
+        word = _TITLE_WORD.search(low)
+        return len(body) >= _LOOK if word is None else word.end() == len(low) or word.group() in self._title_starts
 
     def _stale_spans(self, text: str, start: int, end: int) -> list[tuple[int, int, bool]]:
         """Carried-forward stretches of a line: (from, to, whether the mark is only a label for what follows)."""
@@ -328,7 +350,7 @@ class Layout:
     def _sentences(self, text: str, start: int, end: int, section: str) -> list[tuple[int, int, str]]:
         rules = self._rules
         cuts = [start]
-        for match in _SENTENCE.finditer(text, start, end):
+        for match in _sentence_ends(text, start, end):
             if match.end() > cuts[-1]:
                 cuts.append(match.end())
         for match in _NUMBERED.finditer(text, start, end):
@@ -364,6 +386,22 @@ class Layout:
         return out
 
 
+def _sentence_ends(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
+    """What `_SENTENCE` finds. Without table marks it can only begin right behind a full stop, so only there it runs."""
+    if _TABLE.search(text, start, end):
+        yield from _SENTENCE.finditer(text, start, end)
+        return
+    done = start
+    for stop in _STOP.finditer(text, max(start - 1, 0), end):
+        if stop.end() >= done:
+            match = _SENTENCE.match(text, stop.end(), end)
+            if match is not None:
+                yield match
+                done = match.end()
+
+
+_TABLE = re.compile(r"\||\t|>>|   |///")
+_STOP = re.compile(r"[.!?]")
 _TAIL_LABEL = re.compile(r"(?:\s{2,}|[.;,]\s+|\A\s*)(?P<label>[^\W\d_][^:\[\]]{0,40}):\s*\Z")
 
 

@@ -8,13 +8,14 @@ stands, so reading costs a look-up a word, whatever the number of rules.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 from re import _constants as sre  # type: ignore[attr-defined]
-from re import _parser as sre_parse  # type: ignore[attr-defined]
 from typing import Any
 
-from analyzer.reading.followers import Pattern
+from analyzer.reading.followers import Pattern, parsed
 from analyzer.reading.words import Words
 
 _MACRO = re.compile(r"\{([a-z][a-z0-9_]*)\}")
@@ -132,13 +133,16 @@ class Match:
 class _Entry:
     """One pattern of a rule. The expression is compiled when it is first tried."""
 
-    __slots__ = ("_regex", "match", "rule", "tree")
-
     def __init__(self, rule: Rule, regex: str, tree: Any) -> None:
         self.rule = rule
         self.tree = tree
         self._regex = regex
         self.match: Callable[[str, int], re.Match[str] | None] = self._compile
+
+    @cached_property
+    def lasts(self) -> frozenset[str] | None:
+        """The words that may stand last in a match. Raises ValueError as `Pattern` does."""
+        return Pattern(self.tree, backwards=True).first_words()
 
     def _compile(self, line: str, position: int) -> re.Match[str] | None:
         self.match = re.compile(rf"(?:{self._regex})(?= )").match
@@ -166,7 +170,7 @@ class _Narrowed:
         for entry in entries:
             try:
                 ends, seconds, prefixes = Pattern(entry.tree).after(word)
-                lasts = Pattern(entry.tree, backwards=True).first_words() if prefixes == ("",) else None
+                lasts = entry.lasts if prefixes == ("",) else None
             except ValueError:
                 ends, seconds, prefixes, lasts = True, frozenset(), (), None
             if ends:
@@ -195,8 +199,8 @@ class _Narrowed:
         return found
 
 
-# A word is looked at closely only once it has turned up this often: a single note never pays for it.
-_OFTEN = 24
+# A word is looked at closely only once it has turned up this often: a few notes never pay for it.
+_OFTEN = 400
 _MOST_NARROWED = 6000
 
 
@@ -217,7 +221,7 @@ class Matcher:
         for pattern in rule.patterns:
             regex = expand(pattern, self.macros)
             try:
-                tree = sre_parse.parse(regex)
+                tree = parsed(regex)
                 whole, prefixes = first_words(tree)
             except (re.error, PatternError) as error:
                 raise PatternError(f"{pattern!r}: {error}") from None
@@ -234,6 +238,7 @@ class Matcher:
         norm = words.norm
         whole, stems = self._whole, self._stems
         narrowed = {} if plain else self._narrowed
+        line, at = "", None
         present: set[str] = set()
         seen: dict[tuple[int, int], Match] = {}
         for i, word in enumerate(norm):
@@ -252,12 +257,14 @@ class Matcher:
                 continue
             if not candidates:
                 continue
-            line, position = words.line, words.at[i]
+            if at is None:
+                line, at = words.line, words.at
+            position = at[i]
             for entry in candidates:
                 match = entry.match(line, position)
                 if match is None or match.end() == position:
                     continue
-                last = words.index_at(match.end() - 1) + 1
+                last = bisect_right(at, match.end() - 1)
                 key = (entry.rule.order, i)
                 known = seen.get(key)
                 if known is None:

@@ -176,7 +176,11 @@ class Conditions:
 
 
 class Reader:
-    """Reads notes with one pack's language. Build once, use for many notes; holds no note text between calls."""
+    """Reads notes with one pack's language. Build once, use for many notes; holds no note text between calls.
+
+    `plain` tries every rule at every word it can begin with and gives every sentence with a mention to spaCy and
+    medspaCy whole, the slow way round to the same mentions.
+    """
 
     def __init__(
         self,
@@ -193,6 +197,14 @@ class Reader:
         self._conditions = conditions
         self._assertions = assertions
         self._section_assertion = section_assertion
+
+    @property
+    def plain(self) -> bool:
+        return self._assertions.plain
+
+    @plain.setter
+    def plain(self, value: bool) -> None:
+        self._assertions.plain = value
 
     def read(self, text: str) -> Reading:
         """All mentions of a note."""
@@ -230,7 +242,7 @@ class Reader:
         """Matches whose side conditions hold."""
         return [
             m
-            for m in self._matcher.find(words)
+            for m in self._matcher.find(words, plain=self.plain)
             if (c := self._conditions.get(m.rule.order)) is None or c.hold(words, m, section)
         ]
 

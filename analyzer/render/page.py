@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from analyzer.render import wording
-from analyzer.report import VERDICT_WORDS, Evidence, Finding, GapReport
+from analyzer.render.environment import environment
+from analyzer.report import Evidence, Finding, GapReport
 
 HUES = 10
 """How many hues for requirements analyzer/render/tokens.css names, `--hue-1` to `--hue-10`."""
@@ -98,32 +96,7 @@ class PageReport:
 def render_page(reports: Iterable[tuple[GapReport, Mapping[str, str]]]) -> str:
     """The page for reports, each with its notes' texts by note id. A report without texts shows no note."""
     pages = [_page_report(f"r{number}", report, texts) for number, (report, texts) in enumerate(reports, start=1)]
-    return _environment().get_template("report.html.j2").render(pages=pages)
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("analyzer", "render"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        visible=wording.visible, one_line=wording.one_line, readable=wording.readable, words=wording.words
-    )
-    environment.globals.update(
-        because=wording.because,
-        completeness=wording.completeness,
-        RELATION_WORDS=wording.RELATION_WORDS,
-        REVIEWER_ONLY=wording.REVIEWER_ONLY,
-        SEND_QUERY_WORDS=wording.SEND_QUERY_WORDS,
-        STATUS_GLYPHS=wording.STATUS_GLYPHS,
-        VERDICT_GLYPHS=wording.VERDICT_GLYPHS,
-        VERDICT_WORDS=VERDICT_WORDS,
-    )
-    return environment
+    return environment().get_template("report.html.j2").render(pages=pages)
 
 
 def _page_report(prefix: str, report: GapReport, texts: Mapping[str, str]) -> PageReport:

@@ -94,8 +94,9 @@ def print_evaluation(
         ("offsets exact", "offsets_exact"),
     ):
         part, _, score = key.partition(".")
-        total = measures[part][score] if score else measures[part]
-        totals.add_row(title, f"{total:.3f}", _interval(intervals.get(key)))
+        total = measures[part][score] if score and measures[part] else measures[part]
+        if total is not None:
+            totals.add_row(title, f"{total:.3f}", _interval(intervals.get(key)))
     console.print()
     console.print(totals, highlight=False)
     console.print(f"\n{measures['notes']} notes", highlight=False)

@@ -13,6 +13,7 @@ STATUS_GLYPHS = {"documented": "✓", "insufficient": "~", "conflicting": "!", "
 VERDICT_GLYPHS: dict[str | None, str] = {"supported": "✓", "query": "?", "not_supported": "→", None: "…"}
 SEND_QUERY_WORDS = {"yes": "to send", "optional": "optional", "no": "not sent"}
 RELATION_WORDS = {"instead": "instead of the code", "with": "with the code", "query": "after a query"}
+SEVERITY_WORDS = {"error": "points to another code", "warning": "caution", "info": "for information"}
 REVIEWER_ONLY = "For a reviewer. Chartgap assigns no code and tells no provider what to write."
 
 # Control characters could drive a terminal, and direction overrides could show text in another order than it stands.
@@ -53,6 +54,23 @@ def readable(value: Any) -> str:
         parts = ((words(str(key)), readable(part)) for key, part in value.items())
         return "; ".join(f"{key}: {part}" for key, part in parts if part)
     return str(value)
+
+
+def counted(number: int) -> str:
+    """A count with thin spaces between thousands, which no reader takes for a decimal sign."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def share(part: int, whole: int) -> str:
+    """A share in whole per cent; what rounding would turn into none or all says so."""
+    if not whole:
+        return "–"
+    rounded = round(100 * part / whole)
+    if part and not rounded:
+        return "under 1 %"
+    if part < whole and rounded == 100:
+        return "over 99 %"
+    return f"{rounded} %"
 
 
 def because(report: GapReport) -> list[str]:

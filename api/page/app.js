@@ -11,6 +11,7 @@ export const app = {
   mode: "edit",
   chosen: null,
   reader: "",
+  pack: null,
   get entry() {
     return this.entries[this.at];
   },
@@ -20,14 +21,16 @@ export const app = {
 };
 
 /** How long an edit waits for the next one before it is judged, in milliseconds. */
-const PAUSE = 40;
+const PAUSE = 20;
 
 const panes = [];
 const pointers = [];
-/** A part of the page: how it is drawn, and how it shows which evidence is chosen. */
-export function pane(drawAll, drawChosen = null) {
+const followers = [];
+/** A part of the page: how it is drawn, how it shows which evidence is chosen, how it follows an edit not yet judged. */
+export function pane(drawAll, { chosen, edited } = {}) {
   panes.push(drawAll);
-  if (drawChosen) pointers.push(drawChosen);
+  if (chosen) pointers.push(chosen);
+  if (edited) followers.push(edited);
 }
 export function draw() {
   for (const part of [...panes, ...pointers]) part();
@@ -55,8 +58,8 @@ export function go(at) {
   app.entry.load?.();
   app.mode = hasText(app.entry) ? "marked" : "edit";
   for (const part of [byId("review"), byId("readings"), byId("more")]) part.scrollTop = 0;
-  draw();
   if (!app.entry.report && hasText(app.entry)) judge(app.entry);
+  draw();
   if (app.entries.length > 1) announce(`Note ${at + 1} of ${app.entries.length}: ${nameOf(app.entry)}`);
 }
 
@@ -66,13 +69,13 @@ export const hasText = (entry) => entry.notes.some((note) => note.text.trim());
 /** The reviewer changed a note's text: what is shown follows at once, and is judged anew. */
 export function setText(text) {
   const { entry, note } = app;
-  const wasEmpty = !note.text;
   if (entry.report) entry.report = moved(entry.report, note.note_id, editBetween(note.text, text));
   note.text = text;
   app.chosen = null;
   if (!hasText(entry)) entry.report = null;
-  draw();
-  return judge(entry).then(() => wasEmpty);
+  const judged = judge(entry);
+  for (const follow of followers) follow();
+  return judged;
 }
 
 /** The reviewer changed what is known about the note, such as its date of service. */
@@ -80,6 +83,7 @@ export function setAbout(target, key, value) {
   if (value === null || value === "") delete target[key];
   else target[key] = value;
   judge(app.entry);
+  draw();
 }
 
 export function addNote() {
@@ -111,6 +115,10 @@ export async function judge(entry) {
       } catch (error) {
         if (!(error instanceof service.ServiceError)) throw error;
         entry.problem = error.message;
+        if (error.retry) {
+          await new Promise((resume) => setTimeout(resume, error.retry * 1000));
+          continue;
+        }
       }
       [entry.judged, entry.took] = [round, Math.round(performance.now() - started)];
     }
@@ -118,7 +126,6 @@ export async function judge(entry) {
     entry.judging = null;
     draw();
   });
-  draw();
   return entry.judging;
 }
 

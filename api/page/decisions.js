@@ -16,8 +16,15 @@ export function today() {
 function set(entry, one, decision) {
   entry.decisions[one.id] = {
     decision, status: one.status, value: structuredClone(one.value), reason: entry.decisions[one.id]?.reason ?? "",
-    text_sha256: entry.report.text_sha256, date: today(),
+    found_status: one.status, found_value: one.value, text_sha256: entry.report.text_sha256, date: today(),
   };
+  unsaved = true;
+}
+
+/** The reviewer changes a decision: it is theirs from now on, also where it was taken up from somebody's file. */
+export function amend(mine, change) {
+  Object.assign(mine, change, { date: today() });
+  delete mine.reader;
   unsaved = true;
 }
 
@@ -67,22 +74,23 @@ function parsed(text, like) {
 export function readerValue(one, mine) {
   const parts = one.value !== null && typeof one.value === "object" && !Array.isArray(one.value) && !("earliest" in one.value);
   const field = (id, label, value, take) => make("label.field", {}, make("span", {}, label),
-    make(`input#${id}`, { type: "text", value, autocomplete: "off", oninput: (event) => { take(event.target.value); unsaved = true; } }));
+    make(`input#${id}`, { type: "text", value, autocomplete: "off", oninput: (event) => amend(mine, { value: take(event.target.value) }) }));
   if (parts) {
     return Object.keys(one.value).map((key) => field(`value-${one.id}-${key}`, capital(words(key)), readable(mine.value[key]),
-      (text) => (mine.value[key] = parsed(text, one.value[key]))));
+      (text) => ({ ...mine.value, [key]: parsed(text, one.value[key]) })));
   }
   const shown = mine.value && "earliest" in Object(mine.value) && mine.value.earliest !== mine.value.latest
     ? `${mine.value.earliest} to ${mine.value.latest}` : readable(mine.value);
-  return field(`value-${one.id}`, "Value as you read it", shown, (text) => (mine.value = parsed(text, one.value)));
+  return field(`value-${one.id}`, "Value as you read it", shown, (text) => parsed(text, one.value));
 }
 
-const KEYS = ["note_id", "text_sha256", "code", "requirement", "decision", "status", "value", "reason", "reader", "date"];
+const KEYS = ["note_id", "text_sha256", "code", "requirement", "decision", "status", "value", "reason", "reader", "date", "found_status", "found_value"];
 
 function records() {
   return app.entries.flatMap((entry) => Object.entries(entry.decisions).map(([requirement, mine]) => ({
     note_id: entry.report?.note_id ?? entry.notes[0].note_id, text_sha256: mine.text_sha256, code: entry.report?.code ?? entry.code, requirement,
-    decision: mine.decision, status: mine.status, value: mine.value, reason: mine.reason, reader: app.reader, date: mine.date,
+    decision: mine.decision, status: mine.status, value: mine.value, reason: mine.reason, reader: mine.reader ?? app.reader, date: mine.date,
+    found_status: mine.found_status, found_value: mine.found_value,
   })));
 }
 
@@ -93,6 +101,8 @@ export function exportDecisions(format) {
   const rows = records();
   if (!rows.length) return announce("No decisions yet: agree or disagree with a requirement first.");
   if (!app.reader) {
+    // On a narrow screen the field is in the menu.
+    if (!byId("reader").checkVisibility()) byId("menu").showPopover();
     byId("reader").focus();
     return announce("Say who reads, then export again.");
   }
@@ -106,10 +116,10 @@ export function exportDecisions(format) {
 export function takeUp(lines) {
   const byNote = new Map(app.entries.map((entry) => [entry.report?.note_id, entry]));
   let taken = 0;
-  for (const { note_id, requirement, decision, status, value, reason, text_sha256, date } of lines) {
+  for (const { note_id, requirement, code, ...mine } of lines) {
     const entry = byNote.get(note_id);
-    if (!entry || entry.report.text_sha256 !== text_sha256) continue;
-    entry.decisions[requirement] = { decision, status, value, reason, text_sha256, date };
+    if (entry?.report.text_sha256 !== mine.text_sha256 || entry.report.code !== code) continue;
+    entry.decisions[requirement] = { ...mine, reason: mine.reason ?? "" };
     taken += 1;
   }
   return taken;

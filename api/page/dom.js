@@ -19,6 +19,15 @@ export function make(selector, attributes = {}, ...children) {
   return element;
 }
 
+/** A link within the page: `act` runs in place of the jump, which by itself would leave the focus where it is. */
+export function link(selector, target, act, ...children) {
+  const onclick = (event) => {
+    event.preventDefault();
+    act ? act() : byId(target)?.focus();
+  };
+  return make(selector, { href: `#${target}`, onclick }, ...children);
+}
+
 /** Replace what a container holds, keeping focus and selection on the element of the same id. */
 export function swap(container, ...children) {
   const focused = container.contains(document.activeElement) ? document.activeElement : null;

@@ -138,7 +138,11 @@ byId("text").focus();
 const ignore = (error) => {
   if (!(error instanceof service.ServiceError)) throw error;
 };
-service.packs().then(({ packs }) => offerCodes(packs.flatMap((pack) => pack.codes)), ignore);
+service.packs().then(async ({ packs }) => {
+  offerCodes(packs.flatMap((pack) => pack.codes));
+  app.pack = await service.pack(packs[0].id);
+  draw();
+}).catch(ignore);
 service.samples().then(({ notes }) => {
   byId("samples").append(...notes.map((note, place) => make("option", { value: String(place) }, note.note_id)));
   byId("samples").addEventListener("change", (event) => {

@@ -42,9 +42,9 @@ async function compose(entry) {
       if (!(error instanceof service.ServiceError)) throw error;
       Object.assign(entry, { problem: error.message });
     }
+    draw();
   }
   for (const draft of messages.drafts) lintSoon(entry, draft.recipient_role, 0);
-  draw();
 }
 
 const textOf = ({ messages }, draft) => messages.edits[draft.recipient_role]?.text ?? draft.text;
@@ -56,6 +56,7 @@ function lintSoon(entry, role, pause = LINT_PAUSE) {
     const draft = entry.messages.drafts.find((one) => one.recipient_role === role);
     if (!draft) return;
     const text = textOf(entry, draft);
+    if (entry.messages.findings[role]?.text === text) return;
     try {
       const { findings } = await service.lint(text.toWellFormed(), entry.notes.map((note) => note.text.toWellFormed()));
       entry.messages.findings[role] = { text, findings };
@@ -86,7 +87,7 @@ function drawLint(entry, draft) {
   swap(list, !current ? make("p.about", {}, "checking…") : known.problem ? make("p.about", {}, known.problem)
     : !findings.length ? make("p.tone-documented.clean", {}, "✓ No rule for queries is broken.")
       : [make("p.problems", {}, `! ${findings.length} ${findings.length === 1 ? "problem" : "problems"}: a reader could take this for leading`),
-        make("ul", {}, findings.map((found) => make("li", {}, make("button.quote", { type: "button", onclick: () => go(found) }, `“${found.text.trim().split(/\s+/).slice(0, 12).join(" ")}”`), ` ${found.message} `, make("span.about", {}, found.rule))))]);
+        make("ul", {}, findings.map((found) => make("li", {}, make("button.find", { type: "button", onclick: () => go(found) }, `“${found.text.trim().split(/\s+/).slice(0, 12).join(" ")}”`), ` ${found.message} `, make("span.about", {}, found.rule))))]);
 }
 
 const templatesOf = ({ report }, draft) =>

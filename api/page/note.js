@@ -1,7 +1,7 @@
 // The left pane: the note (or the notes of a case), what is known about it, its evidence marked in place.
 
 import { addNote, app, choose, draw, dropNote, hasText, isChosen, nameOf, pane, setAbout, setText, unchoose } from "./app.js";
-import { announce, byId, make, paint, swap } from "./dom.js";
+import { announce, byId, link, make, paint, swap } from "./dom.js";
 import { capital, cut, oneLine, points, readable, shortLabels, words } from "./text.js";
 
 const HUES = 10;
@@ -90,7 +90,7 @@ byId("readings").addEventListener("keydown", (event) => {
 
 // What is known about a note. `owner` is where it is kept: the code belongs to all notes judged together.
 const FIELDS = [
-  { key: "code", label: "Code", list: "codes", owner: () => app.entry, placeholder: "M48.38" },
+  { key: "code", label: "Code", list: "codes", owner: () => app.entry },
   { key: "date_of_service", label: "Date of service", type: "date" },
   { key: "setting", label: "Setting", options: ["outpatient", "inpatient"] },
   { key: "note_type", label: "Note type", list: "note-types" },
@@ -115,15 +115,17 @@ function drawFields() {
     const input = options
       ? make(`select#about-${key}`, { onchange }, make("option", { value: "" }, "not known"),
           options.map((name) => make("option", { value: name, selected: name === value }, name)))
-      : make(`input#about-${key}`, { onchange, value: String(value), type: "text", autocomplete: "off", ...rest });
+      : make(`input#about-${key}`, { onchange, value: String(value), type: "text", autocomplete: "off", ...(key === "code" && { placeholder: app.entry.report?.code ?? "" }), ...rest });
     return make("label.field", {}, make("span", {}, label), input);
   };
   const box = (key, label, checked, value) => make("label.inline", {},
     make(`input#about-${key}`, { type: "checkbox", checked, onchange: (event) => setAbout(note, key, value(event.target.checked)) }), ` ${label}`);
-  swap(byId("fields"), FIELDS.map(field), make("div.boxes", {},
-    box("complete", "Still being written", note.complete === false, (on) => (on ? false : null)),
-    app.entry.notes.length > 1 && box("context", "Context only", Boolean(note.context), (on) => on || null),
-    app.entry.notes.length > 1 && make("button", { type: "button", onclick: dropNote }, "Remove this note")));
+  swap(byId("fields"), FIELDS.map(field));
+  const several = app.entry.notes.length > 1;
+  swap(byId("boxes"),
+    box("complete", "Unfinished draft", note.complete === false, (on) => (on ? false : null)),
+    several && box("context", "Context only", Boolean(note.context), (on) => on || null),
+    several && make("button#drop-note", { type: "button", onclick: dropNote }, "Remove this note"));
 }
 
 function drawTabs() {
@@ -161,6 +163,18 @@ function drawText() {
   document.body.dataset.judged = String(!entry.judging && entry.judged === entry.wanted);
 }
 
+function findingsTable(findings) {
+  if (!findings.length) return make("p.about", {}, "No single mention in these words: the requirement rests on the passage as a whole.");
+  const columns = {
+    Words: (one) => oneLine(one.text), Element: (one) => words(one.element), Value: (one) => words(one.value), Assertion: (one) => one.assertion,
+    Cue: (one) => one.cue && `“${oneLine(one.cue)}”`, Site: (one) => readable(one.site), Date: (one) => one.date, Section: (one) => words(one.section),
+  };
+  const shown = Object.entries(columns).filter(([, say]) => findings.some(say));
+  return make("table.findings", {}, make("caption", {}, "Read in these words"),
+    make("thead", {}, make("tr", {}, shown.map(([name]) => make("th", { scope: "col" }, name)))),
+    make("tbody", {}, findings.map((one) => make("tr", {}, shown.map(([, say]) => make("td", {}, say(one) || ""))))));
+}
+
 /** Why the program read it so: what cites the chosen words, and every finding in them. */
 function drawWhy() {
   const { chosen, entry: { report } } = app;
@@ -169,10 +183,8 @@ function drawWhy() {
   if (panel.hidden) return panel.replaceChildren();
   const touches = (span) => span.note_id === chosen.note_id && span.start < chosen.end && chosen.start < span.end;
   const text = app.entry.notes.find((note) => note.note_id === chosen.note_id)?.text ?? "";
-  const jump = (id, label) => make("button.link", { type: "button", onclick: () => byId(id)?.focus() }, label);
   const cites = (items, id, label, say) => items.filter((item) => item.evidence.some(isChosen))
-    .map((item) => make("li", {}, jump(id(item), label(item)), ` ${say(item, item.evidence.find(isChosen))}`));
-  const findings = report.findings.filter(touches);
+    .map((item) => make("li", {}, link("a", id(item), null, label(item)), ` ${say(item, item.evidence.find(isChosen))}`));
   swap(panel,
     make("p.quote-line", {}, make("q", {}, oneLine(points(text).slice(chosen.start, chosen.end).join("")))),
     make("ul.cites", {},
@@ -180,13 +192,8 @@ function drawWhy() {
         `${one.status}${span.side ? `, side ${span.side}` : ""}: ${one.reason} Rule: ${one.sources.join("; ")}.`),
       cites(report.alerts, (one) => `alert-${one.id}`, (one) => `Alert: ${words(one.id)}`, (one) => one.message),
       cites(report.review_flags, (one) => `flag-${one.id}`, (one) => `For review: ${words(one.id)}`, (one) => one.message),
-      cites(report.candidate_codes, (one) => `candidate-${one.code}`, (one) => `Candidate ${one.code}`, (one) => one.reason)),
-    findings.length
-      ? make("table.findings", {}, make("caption", {}, "Read in these words"),
-          make("thead", {}, make("tr", {}, ["Words", "Element", "Value", "Assertion", "Cue", "Section", "Site", "Date"].map((name) => make("th", { scope: "col" }, name)))),
-          make("tbody", {}, findings.map((one) => make("tr", {}, [oneLine(one.text), words(one.element), words(one.value), one.assertion,
-            one.cue ? `“${oneLine(one.cue)}”` : "none", words(one.section), readable(one.site) || "not said", one.date ?? ""].map((cell) => make("td", {}, cell))))))
-      : make("p.about", {}, "No single mention in these words: the requirement rests on the passage as a whole."),
+      cites(report.candidate_codes, (one) => `candidate-${report.candidate_codes.indexOf(one)}`, (one) => `Candidate ${one.code}`, (one) => one.reason)),
+    findingsTable(report.findings.filter(touches)),
     make("button.close", { type: "button", "aria-label": "Close the explanation", onclick: closeWhy }, "×"));
 }
 
@@ -201,7 +208,7 @@ pane(() => {
   drawTabs();
   drawFields();
   drawText();
-}, drawChosen);
+}, { chosen: drawChosen, edited: drawText });
 
 /** Show the note marked, or as text to edit. */
 export function setMode(mode) {

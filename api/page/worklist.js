@@ -75,6 +75,7 @@ pane(() => {
 
 /** Put entries behind those that are there; a page with nothing on it yet makes room. */
 export function addEntries(entries) {
+  if (byId("menu").matches(":popover-open")) byId("menu").hidePopover();
   const kept = app.entries.filter((entry) => hasText(entry) || entry.report);
   const first = kept.length;
   app.entries = [...kept, ...entries];
