@@ -56,7 +56,7 @@ class Answers:
     """Answers jobs. Built once a process."""
 
     def __init__(self, code: str | None, pack_folders: Sequence[str]) -> None:
-        self._folders = pack_folders
+        self._packs_known = available_packs(pack_folders)
         self._analyzer = Analyzer(code, pack_folders=pack_folders)
         self._analyzer.report(Note(note_id="warm", text="CC: low back pain."))
         self._by_kind: dict[Kind, Callable[[Job], Answer]] = {
@@ -106,14 +106,11 @@ class Answers:
         return _report_answer(report, [*case.notes, *case.context], job, case, warnings)
 
     def _packs(self, job: Job) -> Answer:
-        packs = [
-            PackSummary(id=p.id, title=p.title, version=p.version, codes=p.codes)
-            for p in available_packs(self._folders)
-        ]
+        packs = [PackSummary(id=p.id, title=p.title, version=p.version, codes=p.codes) for p in self._packs_known]
         return Answer(200, PacksAnswer(packs=packs).model_dump_json().encode())
 
     def _pack(self, job: Job) -> Answer:
-        known = {info.id: info for info in available_packs(self._folders)}
+        known = {info.id: info for info in self._packs_known}
         info = known.get(job.parameters["id"])
         if info is None:
             raise ProblemError("not-found", f"the packs are {', '.join(known)}")
