@@ -39,7 +39,7 @@ from analyzer.report import (
     VerdictBecause,
 )
 from analyzer.version import VERSION
-from analyzer.weighing import weigh
+from analyzer.weighing import leave_out_irrelevant, weigh
 
 _QUOTE_LEFT, _QUOTE_RIGHT, _QUOTE_MOST = 4, 6, 20
 _STOPS = {";", "|"}
@@ -135,6 +135,8 @@ class Analyzer:
         member = self._for_note(kept[-1].model_copy(update={"code": carried or code, "date_of_service": service}))
         drafts = member.pack.authors.drafts(kept)
         documents = [member.document(n, draft=draft) for n, draft in zip(kept, drafts, strict=True)]
+        if len(documents) > 1:
+            weigh(documents, member.pack.cases, member.pack.authors, member.pack.dates, member.alone)
         last = concluding(documents).note
         whole = last.model_copy(
             update={
@@ -144,9 +146,9 @@ class Analyzer:
                 "complete": all(n.complete for n in kept),
             }
         )
-        if len(documents) > 1:
-            weigh(documents, member.pack.cases, member.pack.authors, member.pack.dates, member.alone)
         linked, assessment = member.together(documents, whole)
+        if not assessment.relevant and len(documents) > 1 and leave_out_irrelevant(documents):
+            linked, assessment = member.together(documents, whole)
         told = _Elsewhere(member, whole, documents, [member.document(n) for n in beside])
         told.lift(assessment, linked)
         gaps = [r.id for r in assessment.requirements if r.status != "documented"]

@@ -6,11 +6,14 @@ what cannot both be true is a conflict for the provider to settle (ICD-10-CM Off
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 
 from analyzer.linking import DateCandidate, Event, Linked
 
+# A month and a day, or a month and a year: too little to contradict anybody.
+_MONTH_AND = re.compile(r"\d{1,2}[/-]\d{1,2}")
 _TOLD_EVENT = 4.0
 _TOLD_DATE = 4.5
 
@@ -22,7 +25,7 @@ def find_apart(linked: Linked, same_event: Sequence[tuple[str, str]], unspecifie
     if linked.other_event is None:
         linked.other_event = _other_event(linked, {frozenset(pair) for pair in same_event}, frozenset(unspecified))
     if linked.date_conflict is None:
-        linked.date_conflict = _other_date(linked)
+        linked.date_conflict = _other_date(linked, frozenset(unspecified))
 
 
 def _other_event(linked: Linked, same: set[frozenset[str]], unspecified: frozenset[str]) -> Event | None:
@@ -46,17 +49,25 @@ def _other_event(linked: Linked, same: set[frozenset[str]], unspecified: frozens
     return None
 
 
-def _other_date(linked: Linked) -> tuple[DateCandidate, DateCandidate] | None:
+def _other_date(linked: Linked, unspecified: frozenset[str]) -> tuple[DateCandidate, DateCandidate] | None:
     best = linked.date
     if best is None or best.score < _TOLD_DATE:
         return None
     part_of = linked.reading.part_of
     home = part_of(best.segment)
     by_part: dict[int, list[DateCandidate]] = {}
+    vague = {e.segment for e in linked.events if e.value in unspecified}
     for c in linked.dates:
         by_part.setdefault(part_of(c.segment), []).append(c)
     for part, dates in sorted(by_part.items()):
-        told = [c for c in dates if c.score >= _TOLD_DATE and not linked.reading.segments[c.segment].stale]
+        told = [
+            c
+            for c in dates
+            if c.score >= _TOLD_DATE
+            and not linked.reading.segments[c.segment].stale
+            # "Same trauma, treated today" dates the treatment.
+            and not (c.why == "event" and c.segment in vague)
+        ]
         if part == home or not told or not _disjoint(told[0], best):
             continue
         # Two notes that both know both dates speak of two events.
@@ -69,6 +80,8 @@ def _other_date(linked: Linked) -> tuple[DateCandidate, DateCandidate] | None:
 def _disjoint(one: DateCandidate, other: DateCandidate) -> bool:
     """Whether two dates cannot be one: a calendar date is exact, an amount of time only about right."""
     a, b = one.mention, other.mention
+    if _MONTH_AND.fullmatch(a.text) or _MONTH_AND.fullmatch(b.text):
+        return False
     if a.earliest is None or a.latest is None or b.earliest is None or b.latest is None:
         return False
     gap = max(a.earliest - b.latest, b.earliest - a.latest)

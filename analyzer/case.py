@@ -31,7 +31,8 @@ _BETWEEN = "\n\n"
 class Document:
     """A note of a case: its reading before anything was linked, and what became of it judged alone.
 
-    `read_as` renames sections where the author does not answer for a diagnosis. `set_aside` (numbers of mentions),
+    `read_as` renames sections where the author does not answer for a diagnosis; `unrelated` is a note about other
+    problems only. `set_aside` (numbers of mentions),
     `void_dates`, `injury_dates` (code points where a date starts) and `retold` (segment to the number of the document
     that told it first) are filled by weighing. `start` is the note's place in the text of the merged reading.
     """
@@ -41,6 +42,7 @@ class Document:
     age: int | None = None
     accountable: bool = True
     draft: bool = False
+    unrelated: bool = False
     read_as: Mapping[str, str] = field(default_factory=dict)
     alone: tuple[Linked, Assessment] | None = None
     set_aside: set[int] = field(default_factory=set)
@@ -51,8 +53,8 @@ class Document:
 
     @property
     def counts(self) -> bool:
-        """Whether an assessment in it is the treating provider's: an accountable author, and no unsigned draft."""
-        return self.accountable and not self.draft
+        """Whether an assessment in it is the treating provider's on the problem of the case."""
+        return self.accountable and not self.draft and not self.unrelated
 
     def copy_of_reading(self) -> Reading:
         """The reading with mentions of its own, for linking changes them."""
@@ -128,7 +130,7 @@ def case_sha256(notes: Sequence[Note]) -> str:
 
 
 def concluding(documents: Sequence[Document]) -> Document:
-    """The note that speaks last for the case: the last one that counts, else the last one."""
+    """The note that speaks last for the case: the last one that counts, else the last one. Ask after weighing."""
     return next((d for d in reversed(documents) if d.counts), documents[-1])
 
 

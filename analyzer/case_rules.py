@@ -25,6 +25,8 @@ class CaseRules(_Strict):
 
     course: list[Course] = Field(default_factory=list)
     states: list[str] = Field(default_factory=list)
+    everywhere: list[str] = Field(default_factory=list)
+    follow_up: list[str] = Field(default_factory=list)
     opinions: list[str] = Field(default_factory=list)
     corrects: list[str] = Field(default_factory=list)
     vague: list[str] = Field(default_factory=list)

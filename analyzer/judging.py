@@ -177,6 +177,7 @@ class _Search:
     not_tags: frozenset[str]
     stale: bool
     unassessed: bool
+    accountable: bool
     sites: frozenset[str] | None
     same: tuple[str, ...]
     not_same: tuple[str, ...]
@@ -208,6 +209,7 @@ class _Search:
             not_tags=asked("not_tags") or frozenset(),
             stale=spec.get("stale", True),
             unassessed=spec.get("unassessed", False),
+            accountable=spec.get("accountable", False),
             sites=asked("site"),
             same=tuple(_listed(spec.get("same"))),
             not_same=tuple(_listed(spec.get("not_same"))),
@@ -249,6 +251,8 @@ class _Search:
             if not self.stale and segment.stale:
                 continue
             if self.unassessed and m.segment not in linked.unassessed:
+                continue
+            if self.accountable and not linked.reading.accountable(m.segment):
                 continue
             written = linked.segment_dates.get(m.segment)
             if written is not None:

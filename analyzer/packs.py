@@ -401,7 +401,7 @@ def _case_rules(folder: Traversable | Path, head: PackHead, judging: dict[str, A
         known([course.requirement], requirements, "course", i)
         known([course.element], head.elements, "course", i)
         known(course.order, head.elements[course.element], "course", i)
-    for key in ("states", "opinions", "corrects"):
+    for key in ("states", "everywhere", "follow_up", "opinions", "corrects"):
         known(getattr(cases, key), head.elements, key)
     known(cases.cite_context, requirements, "cite_context")
     for name, spec in cases.facts.items():

@@ -34,6 +34,7 @@ def weigh(documents: Sequence[Document], rules: CaseRules, authors: Authors, dat
     for document in documents:
         document.alone = alone(document)
     kept = [d for d in documents if not d.draft]
+    _unrelated(kept, rules, authors)
     for i, document in enumerate(kept):
         if document.counts and authors.correction.holds(document.note):
             _Correction(document, rules, authors, dates).apply(kept[:i])
@@ -67,6 +68,43 @@ def _copies(documents: Sequence[Document]) -> None:
                 segments[i] = replace(segments[i], stale=True)
         document.reading.segments = segments
         first.update(new)
+
+
+def _unrelated(documents: Sequence[Document], rules: CaseRules, authors: Authors) -> None:
+    """Of a note that assesses other problems only, beside a note that is about the region: what names the region.
+
+    A note without an assessment (a nurse's story, an ambulance report), a correction, and one that assesses an injury
+    without saying where ("fracture healed") tell of the encounter's problem.
+    """
+    if not any(document.alone is not None and document.alone[1].relevant for document in documents):
+        return
+    for document in documents:
+        if document.alone is None or document.alone[1].relevant or authors.correction.holds(document.note):
+            continue
+        linked = document.alone[0]
+        own = [m for m in linked.reading.mentions if m.segment in linked.assessed and m.assertion in SAID]
+        if not linked.assessed or any(m.element in rules.follow_up and not m.site for m in own):
+            continue
+        named = {m.segment for m in linked.reading.mentions if linked.target.intersection(m.site)}
+        keep = {i for i, m in enumerate(document.reading.mentions) if m.segment in named}
+        absent = (i for i, m in enumerate(document.reading.mentions) if m.assertion == "negated")
+        keep.update(i for i in absent if document.reading.mentions[i].element in rules.everywhere)
+        document.set_aside.update(i for i in range(len(document.reading.mentions)) if i not in keep)
+        document.void_dates.update(c.start for c in (*linked.dates, *linked.vague_dates) if c.segment not in named)
+        document.unrelated, document.read_as = True, authors.told
+
+
+def leave_out_irrelevant(documents: Sequence[Document]) -> bool:
+    """Set aside every note that is irrelevant alone; whether another is left that is relevant.
+
+    For a case that came out irrelevant although one of its notes is about the region.
+    """
+    relevant = [d for d in documents if d.alone is not None and d.alone[1].relevant and not d.draft]
+    for document in documents:
+        if document not in relevant:
+            document.set_aside.update(range(len(document.reading.mentions)))
+            document.unrelated = True
+    return bool(relevant)
 
 
 def _set_aside(document: Document, chosen: Callable[[Mention], bool]) -> None:

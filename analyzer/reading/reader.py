@@ -78,6 +78,10 @@ class Reading:
         """The number of the note that a segment belongs to, counted from 0."""
         return max(0, bisect_right([p.first for p in self.parts], segment) - 1)
 
+    def accountable(self, segment: int) -> bool:
+        """Whether a segment's author could make an assessment of the case; always so in a reading of one note."""
+        return not self.parts or self.parts[self.part_of(segment)].accountable
+
     def told(self, segment: int) -> Part | None:
         """The note whose date of service a segment's words count from; None for a reading of one note."""
         return self.parts[self.retold.get(segment, self.part_of(segment))] if self.parts else None
