@@ -146,7 +146,7 @@ def merge(documents: Sequence[Document]) -> Reading:
             for _ in range(_APART):
                 line, block = line + 1, block + 1
                 whole.segments.append(Segment(at, at, "header", "", line, block))
-                whole.words.append(Words([], [], [], "", []))
+                whole.words.append(Words([], [], []))
         document.start = at
         first = len(whole.segments)
         for segment, words in zip(own.segments, own.words, strict=True):
@@ -160,7 +160,7 @@ def merge(documents: Sequence[Document]) -> Reading:
                     block=segment.block + block + 1,
                 )
             )
-            whole.words.append(replace(words, starts=[s + at for s in words.starts], ends=[e + at for e in words.ends]))
+            whole.words.append(Words(words.norm, [s + at for s in words.starts], [e + at for e in words.ends]))
         kept = (m for i, m in enumerate(own.mentions) if not document.draft and i not in document.set_aside)
         whole.mentions.extend(moved(m, at, first) for m in kept)
         whole.parts.append(
