@@ -18,6 +18,7 @@ from analyzer.case import Document, case_code, case_sha256, concluding, document
 from analyzer.codes import CodeTable, normalise
 from analyzer.elsewhere import answers
 from analyzer.errors import CodeError
+from analyzer.family import AUTO, best_member
 from analyzer.judging import Spot
 from analyzer.linking import Linked
 from analyzer.members import Member, about
@@ -50,7 +51,8 @@ _in_json = json.encoder.encode_basestring_ascii
 class Analyzer:
     """Reports documentation gaps for one code. Build once, use for many notes; keeps no note between calls.
 
-    `code` is used for notes that carry none. `pack_folders` hold packs of a hospital's own.
+    `code` is used for notes that carry none; "auto" judges such a note for the member of the first pack's family that
+    it would support, or for the family's default code. `pack_folders` hold packs of a hospital's own.
     `plain` reads the slow way round, to the same reports: see `Reader`.
     Raises CodeError where the code is unknown, cannot be billed or is covered by no pack.
     """
@@ -63,8 +65,9 @@ class Analyzer:
         self._packs: dict[str, Pack] = {}
         self._members: dict[str, Member] = {}
         self._infos = available_packs(self._folders)
-        self.code = code or self._infos_default()
-        self._member(self.code, None)
+        self._default = self._infos_default()
+        self.code = code or self._default
+        self._member(self._default if self.code == AUTO else self.code, None)
 
     def _infos_default(self) -> str:
         return load_pack_cached(self._packs, self._infos[0].id, self._folders).head.default_code
@@ -91,13 +94,22 @@ class Analyzer:
     def _for_note(self, note: Note) -> Member:
         """The note's own code decides; a reportable one without a pack leaves the analyzer's code, with a warning."""
         if note.code is None:
-            return self._member(self.code, note.date_of_service)
+            return self._own(note)
         name = normalise(note.code)
         if not self._covers(name):
             problem = CodeTable.load(note.date_of_service).check(note.code)
             if problem is None or problem.kind == "not_carried":
-                return self._member(self.code, note.date_of_service)
+                return self._own(note)
         return self._member(note.code, note.date_of_service)
+
+    def _own(self, note: Note) -> Member:
+        """The member for a note without a code that decides: the analyzer's, or the one that fits the note best."""
+        if self.code != AUTO:
+            return self._member(self.code, note.date_of_service)
+        default = self._member(self._default, note.date_of_service)
+        family = [self._member(code, note.date_of_service) for code in default.pack.head.codes]
+        reading = default.pack.reader.read(note.text)
+        return best_member(family, reading, note.date_of_service, about(note)) or default
 
     def _covers(self, name: str | None) -> bool:
         return any(name in info.codes for info in self._infos)
@@ -109,7 +121,7 @@ class Analyzer:
     def report(self, note: Note) -> GapReport:
         """The gap report of one note. Raises CodeError for the note's own code."""
         member = self._for_note(note)
-        reading = member.pack.reader.read(note.text)
+        reading = member.read(note.text)
         linked, assessment = member.assess(reading, note.date_of_service, about(note))
         return _Builder(member, note, [Document(note, reading)], linked, assessment).report()
 
@@ -286,7 +298,7 @@ class _Builder:
         prompts = []
         if not note.complete:
             prompts = [
-                Prompt(requirement=r.id, question=member.pack.queries.prompt(r.id))
+                Prompt(requirement=r.id, question=member.queries.prompt(r.id))
                 for r in requirements
                 if r.status != "documented" and judged.relevant
             ]
@@ -330,7 +342,7 @@ class _Builder:
                 ReviewFlag(id=f.id, message=f.message, evidence=self._evidence(f.spots[:3])) for f in judged.flags
             ],
             candidate_codes=self._candidates(table),
-            queries=member.pack.queries.combine(
+            queries=member.queries.combine(
                 queries,
                 requirements,
                 {n.note_id: n.text for n in notes},
@@ -377,7 +389,7 @@ class _Builder:
         evidence = self._evidence(r.spots[:6], r.sides)[:4]
         query = None
         if self._assessment.relevant and r.status != "documented":
-            query = self._member.pack.queries.build(
+            query = self._member.queries.build(
                 r.id,
                 r.status,  # type: ignore[arg-type]
                 self._facts_asked,
@@ -405,7 +417,7 @@ class _Builder:
     def _facts_asked(self) -> frozenset[str]:
         """Those facts that hold, of all that the pack's questions ask for."""
         facts = self._assessment.facts
-        return frozenset(name for name in self._member.pack.queries.facts if facts[name].holds)
+        return frozenset(name for name in self._member.queries.facts if facts[name].holds)
 
     def _candidates(self, table: CodeTable) -> list[CandidateCode]:
         judged = self._assessment

@@ -186,7 +186,10 @@ class Judge:
     ) -> Any:
         kind = spec["value"]
         if "value" in chosen:
-            return chosen["value"]
+            given = chosen["value"]
+            if isinstance(given, dict) and "groups" in given:
+                return _set(given, facts, env) or list(given["otherwise"])
+            return given
         if kind["kind"] == "none":
             return None
         if kind["kind"] == "set":

@@ -78,7 +78,7 @@ class CandidateExamples(_Strict):
 
 
 class CandidateRule(_Strict):
-    """One rule. `only`: the pack's codes for which it is meant; `unless_given`: silent where these rules have spoken."""
+    """One rule. `only`: the codes for which it is meant; `unless_given`: it is silent where these rules have spoken."""
 
     id: str
     when: str
@@ -141,8 +141,9 @@ class _Rule:
                 raise ExpressionError(f"no fact is called {name!r}")
         if wrong := set(spec.unless_given) - set(given):
             raise ExpressionError(f"no rule above is called {min(wrong)!r}")
-        if wrong := {v for v in self._relation.values if v not in get_args(Relation)}:
-            raise ExpressionError(f"{wrong.pop()!r} is no relation")
+        for value in self._relation.values:
+            if value not in get_args(Relation):
+                raise ExpressionError(f"{value!r} is no relation")
 
     def holds(self, env: Mapping[str, bool]) -> bool:
         return self._when(env)

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from analyzer.commands.after_audit import review
 from analyzer.commands.analyze import analyze
 from analyzer.commands.audit import audit
+from analyzer.commands.codes import codes_app
 from analyzer.commands.evaluate import evaluate
 from analyzer.commands.folders import compare, exhibit, verify
 from analyzer.commands.packs import packs_app
@@ -74,6 +75,7 @@ def version() -> None:
 for _command in (analyze, audit, review, compare, verify, exhibit, evaluate, serve, mcp):
     app.command()(_command)
 app.add_typer(packs_app, name="packs")
+app.add_typer(codes_app, name="codes")
 app.add_typer(keys_app, name="keys")
 
 if __name__ == "__main__":

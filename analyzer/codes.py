@@ -11,6 +11,7 @@ A code is reportable only in its full form: a category is not, and a code that t
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,9 @@ from analyzer.errors import CodeError
 
 PLACEHOLDER = "X"
 """Fills the places between a shorter code and its 7th character (guideline I.A.4)."""
+
+OWN_FOLDER = "CHARTGAP_CODE_SETS"
+"""The environment variable that names a folder with further releases."""
 
 _SHAPE = re.compile(r"([A-Z][0-9][0-9A-Z])(?:\.?([0-9A-Z]{1,6}))?\Z")
 """A code as people write it. Two characters more than exist: a code with too many placeholders gets its own reason."""
@@ -131,11 +135,14 @@ class CodeTable:
         """Return the release that holds on a date (for an inpatient, of discharge); without a date, the newest.
 
         A date that no release covers gets the nearest one and a `warning`. Where releases overlap, the one with the
-        shorter validity is meant. `folder` holds the releases, by default those shipped under `patterns/icd10cm`; it is
-        read once a process, in about 20 ms a release.
+        shorter validity is meant. `folder` holds the releases, by default those shipped under `patterns/icd10cm` and
+        those in the folder that the environment variable CHARTGAP_CODE_SETS names (`chartgap codes import` writes
+        there); a folder is read once a process, in about 20 ms a release.
         Raises CodeError when the folder holds no release or a file that is not one.
         """
         tables = _read_folder(folder)
+        if folder is None and (own := os.environ.get(OWN_FOLDER)):
+            tables = (*tables, *_read_folder(Path(own)))
         if date_of_service is None:
             return max(tables, key=lambda table: (table.release.effective_to, table.release.effective_from))
         day = date_of_service

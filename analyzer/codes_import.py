@@ -1,11 +1,6 @@
 """Writes a code-set release under `patterns/icd10cm/` from the ICD-10-CM tabular list.
 
-A step of development, not of analysis: it needs the package simple-icd-10-cm, which takes seconds and 184 MB to load
-and is therefore never imported by the rest of the library. What is carried is data (`patterns/icd10cm/extract.yaml`).
-The same list and the same extract give the same bytes.
-
-The package calls an item valid when it is a category too; what is reportable is a leaf in its full form, so every 7th
-character is taken from the full forms it knows, not from the definition that a code inherits.
+What is carried is data (`patterns/icd10cm/extract.yaml`). The same list and the same extract give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,9 +13,10 @@ from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
+from xml.etree.ElementTree import Element, ParseError
 
 import yaml
+from defusedxml import ElementTree
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from analyzer.codes import PLACEHOLDER, Row
@@ -93,9 +89,9 @@ def file_name(release: ReleaseInfo) -> str:
 def write_release(folder: Path, extract: Extract, tabular: Path | None = None, code_list: Path | None = None) -> Path:
     """Write a release into a folder and return the file's path.
 
-    `tabular` is the tabular list's XML and `code_list` the list of valid codes published with it (one code a line);
-    without both, the release inside simple-icd-10-cm is read. The package holds one list at a time: after a list was
-    given, a later call without one reads that list again. Raises CodeError.
+    `tabular` is the tabular list's XML as published; without it, the one inside simple-icd-10-cm is read. `code_list`,
+    the list of valid codes published with it (one code a line), confirms the full forms; without it they follow from
+    the definitions of the 7th characters, which differs nowhere in the categories carried. Raises CodeError.
     """
     text = render(extract.release, read_rows(extract, tabular, code_list))
     path = folder / file_name(extract.release)
@@ -104,6 +100,29 @@ def write_release(folder: Path, extract: Extract, tabular: Path | None = None, c
     except OSError as error:
         raise CodeError(f"{path}: cannot be written: {error.strerror}") from error
     return path
+
+
+def release_of(tabular: Path, **known: Any) -> ReleaseInfo:
+    """What a tabular list says of itself, its fiscal year, with what is known better.
+
+    `known`: any field of `ReleaseInfo`; None counts as not known. Raises CodeError.
+    """
+    version = _plain(_tabular_list(tabular).findtext("version"))
+    known = {name: value for name, value in known.items() if value is not None}
+    if re.fullmatch(r"20\d\d", version):
+        year = int(version)
+        known = {
+            "label": f"FY{year}",
+            "effective_from": date(year - 1, 10, 1),
+            "effective_to": date(year, 9, 30),
+            "source": f"ICD-10-CM Tabular List of Diseases and Injuries, fiscal year {year}, file {tabular.name}",
+        } | known
+    try:
+        return ReleaseInfo.model_validate(known)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "release"
+        raise CodeError(f"{tabular.name}: {where}: {first['msg']} (the file names no fiscal year)") from None
 
 
 def render(release: ReleaseInfo, rows: dict[str, Row]) -> str:
@@ -120,63 +139,79 @@ def read_rows(extract: Extract, tabular: Path | None = None, code_list: Path | N
     `stem` and `seventh` (the stem and characters of its full forms), `seventh_meanings` (where they are defined) and
     the notes of the tabular list. A block that consists of one category and bears its name is keyed as a range of one.
     """
-    icd = _tabular_list(tabular, code_list)
-    categories = [code for code in dict.fromkeys(icd.get_all_codes()) if icd.is_category(code)]
+    valid = _valid_codes(code_list) if code_list is not None else None
+    root = _tabular_list(tabular if tabular is not None else _packaged_list())
     rows: dict[str, Row] = {}
+    found: set[CategoryRange] = set()
+    for chapter in root.iter("chapter"):
+        number = _plain(chapter.findtext("name"))
+        for section in chapter.iter("section"):
+            for category in section.findall("diag"):
+                code = _plain(category.findtext("name"))
+                wanted = next((w for w in extract.categories if w.holds(code)), None)
+                if wanted is None:
+                    continue
+                found.add(wanted)
+                block = section.get("id", "")
+                block = f"{block}-{block}" if block == code else block
+                if number not in rows:
+                    rows[number] = {"title": "", "parent": "", "chapter": number} | _text(chapter)
+                if block not in rows:
+                    rows[block] = {"title": "", "parent": number, "chapter": number} | _text(section)
+                _add_code(category, block, number, {}, valid, rows)
     for wanted in extract.categories:
-        if not any(wanted.holds(category) for category in categories):
+        if not any(wanted.holds(code) for code in rows):
             raise CodeError(f"categories: {wanted.first}: no such category in the tabular list")
-    for category in categories:
-        if any(wanted.holds(category) for wanted in extract.categories):
-            _add_category(icd, category, rows)
     return rows
 
 
-def _tabular_list(tabular: Path | None, code_list: Path | None) -> Any:
-    """Return the module simple_icd_10_cm, holding the release asked for."""
+def _packaged_list() -> Traversable:
+    """The tabular list inside simple-icd-10-cm; the package itself is never imported (2.3 s, 184 MB)."""
     if find_spec("simple_icd_10_cm") is None:
-        raise CodeError("reading a tabular list needs the package simple-icd-10-cm (part of the extra chartgap[dev])")
-    if (tabular is None) != (code_list is None):
-        raise CodeError("a tabular list and the list of valid codes published with it must be given together")
-    import simple_icd_10_cm
-
-    if tabular is not None:
-        try:
-            simple_icd_10_cm.change_version(str(code_list), str(tabular))
-        except (OSError, ValueError, LookupError, ParseError) as error:
-            raise CodeError(f"{tabular.name}: not a readable tabular list: {error}") from error
-    return simple_icd_10_cm
+        raise CodeError("without a tabular list one is read from simple-icd-10-cm (part of the extra chartgap[dev])")
+    folder = files("simple_icd_10_cm") / "data"
+    return next(item for item in sorted(folder.iterdir(), key=lambda i: i.name) if item.name.endswith(".xml"))
 
 
-def _add_category(icd: Any, category: str, rows: dict[str, Row]) -> None:
-    above = [_key(name, category) for name in reversed(icd.get_ancestors(category))]
-    chapter, parent = above[0], ""
-    for name in above:
-        if name not in rows:
-            original = category if name == _key(category, category) else name
-            rows[name] = {"title": "", "parent": parent, "chapter": chapter} | _text(icd, original, as_block=True)
-        parent = name
-    _add_code(icd, category, parent, chapter, rows)
+def _tabular_list(source: Path | Traversable) -> Element:
+    """The root of a tabular list's XML."""
+    try:
+        with source.open("rb") as stream:
+            root = ElementTree.parse(stream).getroot()
+    except (OSError, ValueError, ParseError) as error:
+        raise CodeError(f"{source.name}: not a readable tabular list: {error}") from error
+    if root is None or root.find("chapter/section") is None:
+        raise CodeError(f"{source.name}: not a tabular list: it has no chapter with sections")
+    return root
 
 
-def _key(name: str, category: str) -> str:
-    return f"{name}-{name}" if name == category else name
+def _valid_codes(path: Path) -> set[str]:
+    """The codes of a list of valid codes, without their dots."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CodeError(f"{path.name}: not a readable list of valid codes") from error
+    return {line.split()[0].replace(".", "") for line in lines if line.strip()}
 
 
-def _add_code(icd: Any, code: str, parent: str, chapter: str, rows: dict[str, Row]) -> None:
-    children = icd.get_children(code)
-    full_forms = [child for child in children if icd.is_extended_subcategory(child)]
+def _add_code(
+    node: Element, parent: str, chapter: str, inherited: dict[str, str], valid: set[str] | None, rows: dict[str, Row]
+) -> None:
+    code = _plain(node.findtext("name"))
+    characters = _seventh(node) or inherited
     row = rows[code] = {"title": "", "parent": parent, "chapter": chapter}
-    if full_forms:
-        row |= {"stem": _stem(code), "seventh": "".join(form[-1] for form in full_forms)}
-    elif not children:
-        if icd.get_seven_chr_def(code, True):
+    children = node.findall("diag")
+    if not children and characters:
+        stem = _stem(code)
+        forms = "".join(c for c in characters if valid is None or (stem + c).replace(".", "") in valid)
+        if not forms:
             raise CodeError(f"{code}: takes a 7th character, but the list of valid codes has no full form of it")
+        row |= {"stem": stem, "seventh": forms}
+    elif not children:
         row["leaf"] = True
-    row |= _text(icd, code)
+    row |= _text(node)
     for child in children:
-        if child not in full_forms:
-            _add_code(icd, child, code, chapter, rows)
+        _add_code(child, code, chapter, characters, valid, rows)
 
 
 def _stem(code: str) -> str:
@@ -185,27 +220,31 @@ def _stem(code: str) -> str:
     return dotted.ljust(STEM_LENGTH, PLACEHOLDER)
 
 
-def _text(icd: Any, code: str, as_block: bool = False) -> Row:
-    """Return title, meanings of 7th characters and notes, the code's own only."""
-    meanings = icd.get_seven_chr_def(code, False, as_block)
-    notes = {
-        "includes": icd.get_includes(code, as_block),
-        "inclusion_terms": icd.get_inclusion_term(code, as_block),
-        "excludes1": icd.get_excludes1(code, as_block),
-        "excludes2": icd.get_excludes2(code, as_block),
-        "code_first": icd.get_code_first(code, False, as_block).split("\n"),
-        "use_additional": icd.get_use_additional_code(code, False, as_block).split("\n"),
-        "code_also": icd.get_code_also(code, False, as_block).split("\n"),
-        "notes": icd.get_notes(code, False, as_block).split("\n"),
+def _seventh(node: Element) -> dict[str, str]:
+    return {e.get("char", ""): _plain(e.text) for e in node.findall("sevenChrDef/extension")}
+
+
+_NOTES = {
+    "includes": "includes",
+    "inclusion_terms": "inclusionTerm",
+    "excludes1": "excludes1",
+    "excludes2": "excludes2",
+    "code_first": "codeFirst",
+    "use_additional": "useAdditionalCode",
+    "code_also": "codeAlso",
+    "notes": "notes",
+}
+
+
+def _text(node: Element) -> Row:
+    """Return title, meanings of 7th characters and notes, the node's own only."""
+    text: Row = {"title": _plain(node.findtext("desc")), "seventh_meanings": _seventh(node)}
+    text |= {
+        name: [_plain(n.text) for n in node.findall(f"{tag}/note") if _plain(n.text)] for name, tag in _NOTES.items()
     }
-    text: Row = {
-        "title": _plain(icd.get_description(code, as_block)),
-        "seventh_meanings": {character: _plain(meaning) for character, meaning in meanings.items()},
-    }
-    text |= {name: [_plain(line) for line in lines if line.strip()] for name, lines in notes.items()}
     return {name: value for name, value in text.items() if value}
 
 
-def _plain(text: str) -> str:
+def _plain(text: str | None) -> str:
     """Return text on one line: the XML breaks some titles over two."""
-    return " ".join(text.split())
+    return " ".join((text or "").split())

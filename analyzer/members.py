@@ -1,16 +1,10 @@
-"""One pack made ready for one of its codes: its texts, lists and region values filled in, its rules compiled.
-
-A family shares its rules; what differs between its codes stands in `pack.yaml` under each code and is put in place of
-`{name}` in texts and of `$name` in lists before anything is compiled.
-"""
+"""One pack made ready for one of its codes: its texts, lists and region values filled in, its rules compiled."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -20,27 +14,14 @@ from analyzer.candidates import CandidateRule, Candidates
 from analyzer.case import Document, merge
 from analyzer.codes import normalise
 from analyzer.errors import PackError
+from analyzer.filling import filled
 from analyzer.judging import ExpressionError
 from analyzer.linking import Linked, Linker
 from analyzer.note import Note
-from analyzer.packs import CodeSpec, Pack
+from analyzer.packs import CodeSpec, Pack, judging_for
+from analyzer.queries import QueryBook
 from analyzer.reading.reader import Reading
 from analyzer.yamlfile import line_of
-
-_PLACE = re.compile(r"\{([a-z_]+)\}")
-
-
-def filled(data: Any, words: Mapping[str, str], lists: Mapping[str, list[str]]) -> Any:
-    """Pack data with every known `{name}` replaced by its words and every `$name` by its list."""
-    if isinstance(data, str):
-        if data.startswith("$") and data[1:] in lists:
-            return list(lists[data[1:]])
-        return _PLACE.sub(lambda m: words.get(m.group(1), m.group()), data)
-    if isinstance(data, dict):
-        return {filled(k, words, lists) if isinstance(k, str) else k: filled(v, words, lists) for k, v in data.items()}
-    if isinstance(data, list):
-        return [filled(v, words, lists) for v in data]
-    return data
 
 
 @dataclass
@@ -52,16 +33,16 @@ class Member:
     linker: Linker
     judge: Judge
     candidates: Candidates
+    queries: QueryBook
 
     @classmethod
     def of(cls, pack: Pack, code: str) -> Member:
         """Make ready. Raises PackError where an expression of the pack cannot be read, KeyError for a foreign code."""
         spec: CodeSpec = pack.head.codes[code]
-        judging = judging_for(pack, code)
-        judge = Judge(judging, pack.dates)
+        judge = Judge(judging_for(pack.family_judging, spec), pack.dates)
         rules: list[CandidateRule] = []
         if pack.candidates is not None:
-            data = filled([r.model_dump(by_alias=True) for r in pack.candidates.rules], spec.words, {})
+            data = filled([r.model_dump(by_alias=True) for r in pack.candidates.rules], spec.words, spec.all_lists)
             rules = [CandidateRule.model_validate(r) for r in data]
         shown, lines = pack.candidate_lines
         try:
@@ -69,11 +50,22 @@ class Member:
         except (ExpressionError, ValidationError) as error:
             raise PackError(shown, line_of(lines, ("rules",)), "rules", str(error)) from None
         linker = Linker(pack.head.linking, pack.dates, spec.target, spec.neighbours)
-        return cls(pack, code, linker, judge, candidates)
+        queries = pack.queries if code == pack.head.default_code else pack.query_book(code)
+        return cls(pack, code, linker, judge, candidates, queries)
 
     def read(self, text: str) -> Reading:
-        """The mentions of a note, region values as this code tells them apart."""
-        return self.pack.reader.read(text)
+        """The mentions of a note, with regions as this code tells them apart."""
+        return self.view(self.pack.reader.read(text))
+
+    def view(self, reading: Reading) -> Reading:
+        """A reading's mentions as this code tells regions apart: a copy, free to be written to."""
+        called = self.pack.head.codes[self.code].regions
+        site = self.pack.head.linking["site"]
+        mentions = [
+            replace(m, value=called.get(m.value, m.value)) if m.element == site else replace(m)
+            for m in reading.mentions
+        ]
+        return Reading(reading.text, reading.segments, reading.words, mentions)
 
     def assess(
         self, reading: Reading, service: date | None, about: Mapping[str, str | None]
@@ -115,14 +107,4 @@ def about(note: Note) -> dict[str, str | None]:
         "author_role": note.author_role,
         "note_type": note.note_type,
         "code": normalise(note.code) if note.code else None,
-    }
-
-
-def judging_for(pack: Pack, code: str) -> dict[str, Any]:
-    """The pack's facts, requirements, alerts and flags as they read for one of its codes."""
-    spec = pack.head.codes[code]
-    lists = {"target": spec.target, "neighbours": spec.neighbours, "regions": [*spec.target, *spec.neighbours]}
-    return {
-        key: value if key.endswith("_lines") else filled(value, spec.words, lists)
-        for key, value in pack.judging.items()
     }

@@ -25,6 +25,7 @@ from analyzer.candidates import CandidateFile
 from analyzer.case_rules import CaseRules
 from analyzer.dates import DateReader
 from analyzer.errors import PackError
+from analyzer.filling import filled
 from analyzer.judging import ExpressionError, compile_expression
 from analyzer.queries import QueryBook
 from analyzer.reading.assertion import Assertions
@@ -111,12 +112,23 @@ class Cue(_Strict):
 class CodeSpec(_Strict):
     """One code of the family: which region values are its own, which neighbours.
 
-    `words` stand in for `{name}` in the texts of the pack's rules.
+    `regions` says how this code calls a region that it does not tell apart; a `last_resort` is chosen for a note only
+    where no other code of the pack fits. `words` and `lists` stand in for `{name}`
+    and `$name` in the pack's rules; `$target`, `$neighbours` and `$regions` (both) are always there.
     """
 
     target: list[str]
     neighbours: list[str] = Field(default_factory=list)
+    regions: dict[str, str] = Field(default_factory=dict)
+    last_resort: bool = False
     words: dict[str, str] = Field(default_factory=dict)
+    lists: dict[str, list[str]] = Field(default_factory=dict)
+
+    @property
+    def all_lists(self) -> dict[str, list[str]]:
+        """Every list that a rule may name."""
+        both = [*self.target, *self.neighbours]
+        return {"target": self.target, "neighbours": self.neighbours, "regions": both, **self.lists}
 
 
 class PackHead(_Strict):
@@ -132,6 +144,7 @@ class PackHead(_Strict):
     inner_values: list[str] = Field(default_factory=list)
     sections: list[str]
     linking: dict[str, Any]
+    primary_fact: str | None = None
     code_set: str
     sources: dict[str, str]
 
@@ -149,10 +162,14 @@ class PackInfo:
 
 @dataclass
 class Pack:
-    """A loaded pack: its data, and the reader built from it."""
+    """A loaded pack: its data, and the reader built from it.
+
+    `judging` and `queries` read for the pack's default code, `family_judging` has its places still to be filled.
+    """
 
     head: PackHead
     folder: str
+    place: Traversable | Path
     sha256: str
     macros: dict[str, str]
     vocabularies: list[tuple[str, Lines, Vocabulary]]
@@ -161,12 +178,17 @@ class Pack:
     dates: DateReader
     queries: QueryBook
     judging: dict[str, Any]
+    family_judging: dict[str, Any]
     candidates: CandidateFile | None
     candidate_lines: tuple[str, Lines]
     section_titles: dict[str, str]
     age_patterns: list[re.Pattern[str]]
     authors: Authors
     cases: CaseRules
+
+    def query_book(self, code: str) -> QueryBook:
+        """The pack's questions as they read for one of its codes. Raises PackError."""
+        return _query_book(self.place, self.head.codes[code])
 
     @cached_property
     def shown_elements(self) -> dict[str, frozenset[str]]:
@@ -366,20 +388,36 @@ def _load(folder: Traversable | Path) -> Pack:
     return Pack(
         head=head,
         folder=str(folder),
+        place=folder,
         sha256=digest.hexdigest(),
         macros=macros,
         vocabularies=vocabularies,
         cues=cues,
         reader=reader,
         dates=DateReader.from_yaml(common / "dates.yaml"),
-        queries=QueryBook.from_pack_files(folder / "queries.yaml"),
-        judging=judging,
+        queries=_query_book(folder, head.codes[head.default_code]),
+        judging=judging_for(judging, head.codes[head.default_code]),
+        family_judging=judging,
         candidates=candidates,
         candidate_lines=(shown, lines),
         section_titles=titles,
         age_patterns=[re.compile(p, re.I) for p in section_data["age"]],
         authors=Authors(common / "authors.yaml"),
         cases=cases,
+    )
+
+
+def judging_for(judging: dict[str, Any], spec: CodeSpec) -> dict[str, Any]:
+    """A family's facts, requirements, alerts and flags as they read for one of its codes."""
+    return {
+        key: value if key.endswith("_lines") else filled(value, spec.words, spec.all_lists)
+        for key, value in judging.items()
+    }
+
+
+def _query_book(folder: Traversable | Path, spec: CodeSpec) -> QueryBook:
+    return QueryBook.from_pack_files(
+        folder / "queries.yaml", fill=lambda content: filled(content, spec.words, spec.all_lists)
     )
 
 

@@ -8,7 +8,7 @@ Source of the rules: the AHIMA/ACDIS practice brief on compliant queries, 2022 u
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.resources.abc import Traversable
@@ -91,13 +91,20 @@ class QueryBook:
         self._by_name = {t.template: t for entry in data.requirements.values() for t in entry.templates}
 
     @classmethod
-    def from_pack_files(cls, queries: Path | Traversable, rules: Path | Traversable | None = None) -> QueryBook:
+    def from_pack_files(
+        cls,
+        queries: Path | Traversable,
+        rules: Path | Traversable | None = None,
+        fill: Callable[[Any], Any] | None = None,
+    ) -> QueryBook:
         """Load a pack's queries.yaml, checked against query_rules.yaml (by default the one that ships with Chartgap).
+
+        `fill` puts what differs between the codes of a family into the file's content before anything is checked.
 
         Raises PackError(file, line, key, reason) for a broken file, for a requirement and status that some note would
         find no template for, and for a template that breaks a rule of the linter.
         """
-        data, shown, lines = load_checked(queries, QueryFile)
+        data, shown, lines = load_checked(queries, QueryFile, fill)
         checked = shipped_rules() if rules is None else QueryRules(rules)
         _FileCheck(data, checked, shown, lines).run()
         return cls(data, checked)

@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from importlib.resources.abc import Traversable
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -143,12 +143,14 @@ class RuleFile(_Strict):
     rules: list[LintRule]
 
 
-def load_checked(file: Path | Traversable, model: type[ModelT]) -> tuple[ModelT, str, Lines]:
+def load_checked(
+    file: Path | Traversable, model: type[ModelT], fill: Callable[[Any], Any] | None = None
+) -> tuple[ModelT, str, Lines]:
     """A YAML file as a model, how the file is named in errors, and its lines. Raises PackError for a broken file."""
     shown = "/".join(Path(str(file)).parts[-2:])
     content, lines = read_yaml(file, shown)
     try:
-        return model.model_validate(content), shown, lines
+        return model.model_validate(fill(content) if fill else content), shown, lines
     except ValidationError as error:
         first = error.errors()[0]
         path = tuple(first["loc"])

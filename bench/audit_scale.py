@@ -208,6 +208,9 @@ def main() -> None:
         "coordinator_cpu_seconds": round(own_seconds, 1),
         "peak_megabytes_all_processes": round(watch.peak / _MEGABYTE, 1),
     }
+    if chosen.light:
+        # Against a judge that does nothing there is nothing to be efficient at.
+        result = {name: value for name, value in result.items() if "efficiency" not in name and "library" not in name}
     print(json.dumps(result, indent=2))
 
 

@@ -487,6 +487,11 @@ def test_a_machine_that_kills_every_worker_ends_the_run(tmp_path: Path, monkeypa
         audit([path], tmp_path / "out", SampleSource(), engine=local_engine(1))
 
 
+def test_workers_that_die_as_they_start_end_the_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="end as they start"):
+        audit([file(tmp_path, "a.txt", "x")], tmp_path / "out", SampleSource(refuse=POISON), engine=local_engine(1))
+
+
 # Broken off and resumed
 
 
@@ -629,6 +634,7 @@ def test_an_input_that_changes_under_the_run_is_noticed(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"n\.jsonl: changed while the audit ran"):
         audit([path], tmp_path / "out", Judged(report))
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_an_input_that_vanishes_ends_in_a_message_and_can_be_resumed(tmp_path: Path) -> None:

@@ -579,9 +579,9 @@ def test_an_extract_that_is_no_yaml_or_absent_is_named(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_importing_needs_the_development_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_list_the_development_package_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(codes_import, "find_spec", lambda name: None)
-    with pytest.raises(CodeError, match="needs the package simple-icd-10-cm"):
+    with pytest.raises(CodeError, match="read from simple-icd-10-cm"):
         write_release(tmp_path, load_extract())
     assert list(tmp_path.iterdir()) == []
 
@@ -609,56 +609,84 @@ TABULAR = """<?xml version="1.0" encoding="utf-8"?>
 </chapter></ICD10CM.tabular>
 """
 
-if find_spec("simple_icd_10_cm"):
 
-    @pytest.fixture
-    def tabular(tmp_path: Path) -> tuple[Path, Path]:
-        """A small tabular list and its list of valid codes."""
-        lists = tmp_path / "tabular.xml", tmp_path / "codes.txt"
-        lists[0].write_text(TABULAR, encoding="utf-8")
-        lists[1].write_text("M950XXA First\nM950XXS First\nM951XXA Second\nM96 Whole\n", encoding="utf-8")
-        return lists
+@pytest.fixture
+def tabular(tmp_path: Path) -> tuple[Path, Path]:
+    """A small tabular list and its list of valid codes."""
+    lists = tmp_path / "tabular.xml", tmp_path / "codes.txt"
+    lists[0].write_text(TABULAR, encoding="utf-8")
+    lists[1].write_text("M950XXA First\nM950XXS First\nM951XXA Second\nM96 Whole\n", encoding="utf-8")
+    return lists
 
-    def small_extract(first: str, to: str | None = None) -> Extract:
-        return Extract.model_validate(EXTRACT | {"categories": [{"from": first, "to": to, "why": "test"}]})
 
-    def test_the_data_file_is_what_the_tabular_list_gives(tmp_path: Path) -> None:
-        import simple_icd_10_cm
+def small_extract(first: str, to: str | None = None) -> Extract:
+    return Extract.model_validate(EXTRACT | {"categories": [{"from": first, "to": to, "why": "test"}]})
 
-        if not simple_icd_10_cm.is_valid_item("A00"):  # another test has put its small list there
-            simple_icd_10_cm.change_version()
-        assert write_release(tmp_path, load_extract()).read_bytes() == DATA.read_bytes()
 
-    def test_another_tabular_list_can_be_read(tabular: tuple[Path, Path], tmp_path: Path) -> None:
-        table = CodeTable.load(folder=write_release(tmp_path, small_extract("M95", "M96"), *tabular).parent)
-        assert [entry.code for entry in table.lineage("M95.0XXS")] == ["M95.0XXS", "M95.0", "M95", "M95-M95", "13"]
-        assert table.lookup("M95.0").code_first == ("one", "two")
-        assert table.lineage("M95")[1].excludes1 == ("of the block",)
-        assert table.lineage("M95")[2].title == "Chapter thirteen (M00-M99)"
-        # M95.1 inherits two characters, but only one of its full forms is valid
-        assert table.lookup("M95.1").seventh == {"A": "initial"}
-        assert table.check("M96") is None
+@pytest.mark.skipif(find_spec("simple_icd_10_cm") is None, reason="the tabular list comes with the extra dev")
+def test_the_data_file_is_what_the_tabular_list_gives(tmp_path: Path) -> None:
+    assert write_release(tmp_path, load_extract()).read_bytes() == DATA.read_bytes()
 
-    def test_a_list_of_codes_that_does_not_match_is_refused(tabular: tuple[Path, Path]) -> None:
-        tabular[1].write_text("M96 Whole\n", encoding="utf-8")
-        with pytest.raises(CodeError, match=r"M95\.0: takes a 7th character, but"):
-            read_rows(small_extract("M95"), *tabular)
 
-    def test_a_category_that_is_not_in_the_list_is_refused(tabular: tuple[Path, Path]) -> None:
-        with pytest.raises(CodeError, match="A18: no such category"):
-            read_rows(small_extract("A18"), *tabular)
+def test_another_tabular_list_can_be_read(tabular: tuple[Path, Path], tmp_path: Path) -> None:
+    table = CodeTable.load(folder=write_release(tmp_path, small_extract("M95", "M96"), *tabular).parent)
+    assert [entry.code for entry in table.lineage("M95.0XXS")] == ["M95.0XXS", "M95.0", "M95", "M95-M95", "13"]
+    assert table.lookup("M95.0").code_first == ("one", "two")
+    assert table.lineage("M95")[1].excludes1 == ("of the block",)
+    assert table.lineage("M95")[2].title == "Chapter thirteen (M00-M99)"
+    # M95.1 inherits two characters, but only one of its full forms is valid
+    assert table.lookup("M95.1").seventh == {"A": "initial"}
+    assert table.check("M96") is None
 
-    def test_unreadable_lists_are_named(tmp_path: Path) -> None:
-        xml, codes = tmp_path / "tabular.xml", tmp_path / "codes.txt"
-        with pytest.raises(CodeError, match="must be given together"):
-            read_rows(small_extract("M95"), xml)
-        with pytest.raises(CodeError, match=r"tabular\.xml: not a readable tabular list"):
-            read_rows(small_extract("M95"), xml, codes)
-        codes.write_text("M96 Whole\n", encoding="utf-8")
-        xml.write_text("<broken", encoding="utf-8")
-        with pytest.raises(CodeError, match=r"tabular\.xml: not a readable tabular list"):
-            read_rows(small_extract("M95"), xml, codes)
 
-    def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, tabular: tuple[Path, Path]) -> None:
-        with pytest.raises(CodeError, match="cannot be written"):
-            write_release(tmp_path / "absent", small_extract("M95"), *tabular)
+def test_without_a_list_of_codes_every_full_form_counts(tabular: tuple[Path, Path]) -> None:
+    rows = read_rows(small_extract("M95", "M96"), tabular[0])
+    assert rows["M95.1"] | {"parent": ""} == {
+        "title": "Second",
+        "parent": "",
+        "chapter": "13",
+        "stem": "M95.1XX",
+        "seventh": "AS",
+    }
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    other = tmp_path / "other.xml"
+    other.write_text("<a><b/></a>", encoding="utf-8")
+    with pytest.raises(CodeError, match=r"other\.xml: not a tabular list: it has no chapter"):
+        read_rows(small_extract("M95"), other)
+
+
+def test_entities_are_refused(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.xml"
+    bomb.write_text('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', encoding="utf-8")
+    with pytest.raises(CodeError, match=r"bomb\.xml: not a readable tabular list"):
+        read_rows(small_extract("M95"), bomb)
+
+
+def test_a_list_of_codes_that_does_not_match_is_refused(tabular: tuple[Path, Path]) -> None:
+    tabular[1].write_text("M96 Whole\n", encoding="utf-8")
+    with pytest.raises(CodeError, match=r"M95\.0: takes a 7th character, but"):
+        read_rows(small_extract("M95"), *tabular)
+
+
+def test_a_category_that_is_not_in_the_list_is_refused(tabular: tuple[Path, Path]) -> None:
+    with pytest.raises(CodeError, match="A18: no such category"):
+        read_rows(small_extract("A18"), *tabular)
+
+
+def test_unreadable_lists_are_named(tmp_path: Path) -> None:
+    xml, codes = tmp_path / "tabular.xml", tmp_path / "codes.txt"
+    with pytest.raises(CodeError, match=r"tabular\.xml: not a readable tabular list"):
+        read_rows(small_extract("M95"), xml)
+    xml.write_text(TABULAR, encoding="utf-8")
+    with pytest.raises(CodeError, match=r"codes\.txt: not a readable list of valid codes"):
+        read_rows(small_extract("M95"), xml, codes)
+    xml.write_text("<broken", encoding="utf-8")
+    with pytest.raises(CodeError, match=r"tabular\.xml: not a readable tabular list"):
+        read_rows(small_extract("M95"), xml)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, tabular: tuple[Path, Path]) -> None:
+    with pytest.raises(CodeError, match="cannot be written"):
+        write_release(tmp_path / "absent", small_extract("M95"), *tabular)

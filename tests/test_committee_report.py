@@ -229,15 +229,17 @@ def test_without_text_the_page_shows_places_and_says_what_it_is_not(tmp_path: Pa
 
 
 def test_an_audit_of_cases_counts_notes_and_reports_apart(tmp_path: Path) -> None:
-    notes = [note(1, encounter_id="E"), note(2, encounter_id="E"), note(3, encounter_id="F", author_role="nurse")]
+    # The second note was given twice; a case counts it once.
+    twice = note(2, encounter_id="E")
+    notes = [note(1, encounter_id="E"), twice, twice, note(3, encounter_id="F", author_role="nurse")]
     case = simple(notes[0], "supported", case_id="E", note_ids=["n1", "n2"])
-    other = simple(notes[2], "query", "missing", case_id="F")
+    other = simple(notes[3], "query", "missing", case_id="F")
     folder = write_folder(tmp_path / "out", notes, [case, other])
     facts = AuditFolder.open(folder).facts()
-    assert facts(["n1", "n2"]) == NoteFacts("export.jsonl", "progress_note", "physician", None, "E")
-    assert facts(["n3"]).author_role == "nurse"
+    assert facts(["n1", "n2"], "E") == NoteFacts("export.jsonl", "progress_note", "physician", None, "E")
+    assert facts(["n3"], "F").author_role == "nurse"
     shown = words_of(page_of(folder))
-    assert "= 3 notes in reports + 0 failures" in shown
+    assert "= 4 notes in reports + 0 failures" in shown
     assert "Reports on cases 2" in shown
 
 

@@ -94,6 +94,8 @@ def folder(tmp_path: Path) -> Path:
     pack = tmp_path / "pack"
     shutil.copytree(ROOT / "patterns" / SHIPPED, pack, ignore=shutil.ignore_patterns("vocabulary"))
     (pack / "vocabulary").mkdir()
+    # Rules for candidate codes rest on flags and have examples over the whole vocabulary.
+    (pack / "candidate_codes.yaml").unlink()
     (pack / "vocabulary" / "patch.yaml").write_text(VOCABULARY, encoding="utf-8")
     (pack / "flags.yaml").write_text(FLAGS, encoding="utf-8")
     (pack / "flag_facts.yaml").write_text(FACTS, encoding="utf-8")

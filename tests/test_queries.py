@@ -16,12 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer.errors import PackError
+from analyzer.packs import load_pack
 from analyzer.queries import QueryBook, Template
 from analyzer.querylint import LintExample, LintRule, QueryRules, lint, shipped_rules
 from analyzer.report import Evidence, Indicator, Query, Requirement, Status
 
 PATTERNS = Path(__file__).resolve().parents[1] / "patterns"
-BOOK = QueryBook.from_pack_files(PATTERNS / "traumatic-spondylopathy" / "queries.yaml")
+BOOK = load_pack("traumatic-spondylopathy").queries
 RULES = shipped_rules()
 STATUSES: tuple[Status, ...] = ("missing", "insufficient", "conflicting")
 EIGHT = (
@@ -344,7 +345,7 @@ class TestCombine:
 
     def test_same_input_same_bytes(self) -> None:
         first = BOOK.combine(*self.parts(), {"n001": self.TEXT}, {"n001": DAY})
-        again = QueryBook.from_pack_files(PATTERNS / "traumatic-spondylopathy" / "queries.yaml")
+        again = load_pack("traumatic-spondylopathy").queries
         assert again.combine(*self.parts(), {"n001": self.TEXT}, {"n001": DAY}) == first
 
     def test_one_question_keeps_its_title_and_several_notes_are_all_named(self) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NotRequired
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -135,6 +135,7 @@ class JudgedReport(TypedDict):
     """The part of a gap report that claims are held against."""
 
     note_id: str
+    case_id: NotRequired[str | None]
     note_ids: list[str]
     code: str
     date_of_service: str | None
@@ -326,7 +327,7 @@ def _match(audit: AuditFolder, claims: Sequence[Claim], pack_folders: Sequence[s
     facts_of = audit.facts()
     found = _Matched()
     for _, report in audit.parsed(REPORTS, _JUDGED):
-        facts = facts_of(report["note_ids"])
+        facts = facts_of(report["note_ids"], report.get("case_id"))
         claim = _claim_of(report, facts, by_encounter, by_note, by_day)
         supported = report["relevant"] and report["verdict"] == "supported"
         found.supported += supported

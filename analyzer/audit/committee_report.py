@@ -101,7 +101,7 @@ def write_report(folder: Path) -> None:
     labels: dict[str, str] = {}
     facts_of = audit.facts()
     for offset, report in audit.parsed(REPORTS, REPORT_SEEN):
-        tallies.add(report, facts_of(report["note_ids"]))
+        tallies.add(report, facts_of(report["note_ids"], report.get("case_id")))
         worklist.add(report, offset, billed=not billed.isdisjoint(report["note_ids"]))
         for item in report["requirements"]:
             labels.setdefault(item["id"], item["label"])

@@ -65,7 +65,7 @@ def _exhibits(audit: AuditFolder, name: str) -> list[Exhibit]:
     by_name: list[tuple[int, NoteFacts]] = []
     by_encounter: list[tuple[int, NoteFacts]] = []
     for offset, identity in audit.parsed(REPORTS, _IDENTITY):
-        facts = facts_of(identity["note_ids"])
+        facts = facts_of(identity["note_ids"], identity["case_id"])
         if name in (identity["note_id"], identity["case_id"], *identity["note_ids"]):
             by_name.append((offset, facts))
         elif facts.encounter_id == name:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from itertools import islice
 from pathlib import Path
-from typing import Any, NotRequired, TypeVar
+from typing import Any, Generic, NotRequired, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -53,6 +52,40 @@ class _NoteFactsRow(TypedDict):
 
 
 _FACTS_OF_NOTE: TypeAdapter[_NoteFactsRow] = TypeAdapter(_NoteFactsRow)
+
+
+class FactsOf(Protocol):
+    """Tells what is known of the notes of a report."""
+
+    def __call__(self, note_ids: Sequence[str], case_id: str | None = None) -> NoteFacts:
+        """What they agree on."""
+
+
+class InStep(Generic[_Shape]):
+    """Rows about notes, given with their ids, that stand in the order of an audit's reports."""
+
+    def __init__(self, rows: Iterator[tuple[str, _Shape]]) -> None:
+        self._rows = rows
+        self._ahead = next(rows, None)
+
+    @property
+    def done(self) -> bool:
+        """Whether every row has been taken."""
+        return self._ahead is None
+
+    def take(self, note_ids: Sequence[str], *, case: bool) -> list[_Shape] | None:
+        """The rows of the next report's notes; None where other rows stand there.
+
+        In a case a note that was given twice counts once, and stands in the report once.
+        """
+        taken: dict[str, _Shape] = {}
+        while self._ahead is not None:
+            note_id, row = self._ahead
+            if note_id not in note_ids or (note_id in taken and not (case and taken[note_id] == row)):
+                break
+            taken[note_id] = row
+            self._ahead = next(self._rows, None)
+        return list(taken.values()) if len(taken) == len(note_ids) else None
 
 
 class AuditFolder:
@@ -147,20 +180,20 @@ class AuditFolder:
         """Every failure record, in the audit's order."""
         return (failure for _, failure in self.parsed(FAILURES, TypeAdapter(dict[str, Any])))
 
-    def facts(self) -> Callable[[Sequence[str]], NoteFacts]:
+    def facts(self) -> FactsOf:
         """A function that tells what is known of a report's notes; to be asked once a report, in the reports' order.
 
-        It takes the report's note ids and answers, for a case, what its notes agree on.
+        It takes the report's note ids and case id and answers, for a case, what its notes agree on.
         """
-        rows = self._fact_rows()
+        rows = InStep(self._fact_rows())
         by_id: dict[str, NoteFacts] | None = None
 
-        def facts_of(note_ids: Sequence[str]) -> NoteFacts:
+        def facts_of(note_ids: Sequence[str], case_id: str | None = None) -> NoteFacts:
             nonlocal by_id
             if by_id is None:
-                found = list(islice(rows, len(note_ids)))
-                if sorted(note_id for note_id, _ in found) == sorted(note_ids):
-                    return _agreed([facts for _, facts in found])
+                found = rows.take(note_ids, case=case_id is not None)
+                if found is not None:
+                    return _agreed(found)
                 # A file touched by hand: from here on notes are found by their ids.
                 by_id = {}
                 for note_id, facts in self._fact_rows():

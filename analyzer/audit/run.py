@@ -264,7 +264,9 @@ class _Run:
     def _check_inputs(self) -> None:
         for one, stamp in zip(self._inputs, self._stamps, strict=True):
             if stamp is not None and _stamp(one.file) != stamp:
-                raise InputError(f"{one.file.shown}: changed while the audit ran; start it anew, without --resume")
+                # Nobody can say which of the two contents the shards come from.
+                self._state.remove()
+                raise InputError(f"{one.file.shown}: changed while the audit ran; start it anew")
 
     def _publish(self, started_with: dict[str, Any]) -> dict[str, Any]:
         self._say("writing the outputs")
@@ -318,11 +320,12 @@ def _told(error: OSError, output: Path) -> str:
     return f"{place}: {error.strerror or type(error).__name__}"
 
 
-def _stamp(file: InputFile) -> tuple[int, int]:
+def _stamp(file: InputFile) -> tuple[int, int] | None:
+    """The file's size and time of change; None when it is gone."""
     try:
         found = os.stat(file.path)
-    except OSError as error:
-        raise InputError(f"{file.shown}: {error.strerror}") from None
+    except OSError:
+        return None
     return found.st_size, found.st_mtime_ns
 
 

@@ -61,7 +61,7 @@ def write_sample(folder: Path, size: int, seed: int) -> int:
     drawn: dict[Stratum, list[tuple[int, int]]] = {}
     sizes: Counter[Stratum] = Counter()
     for offset, report in audit.parsed(REPORTS, REPORT_SEEN):
-        facts = facts_of(report["note_ids"])
+        facts = facts_of(report["note_ids"], report.get("case_id"))
         if not report["relevant"]:
             continue
         stratum = (report["verdict"] or UNFINISHED, facts.note_type or "")

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 _TASKS_AT_ONCE: Final = 8
 """Tasks a processor gets in one Spark job; so many times the processors are held by the driver."""
 
+_PARTS_A_PROCESSOR: Final = 4
+"""Partitions a processor gets in one Spark job, so that none waits long for the slowest."""
+
 _RETRIES: Final = 4
 _SHARDS: Final = "group int, part int, shard binary"
 _REPORTS: Final = (
@@ -299,7 +302,9 @@ class SparkEngine:
             yield from _shard_batches(received, source, options)
 
         rows = [(*pair[0].key, bytearray(pickle.dumps(pair))) for pair in tasks]
-        given = self._spark.createDataFrame(rows, "group int, part int, task binary").repartition(len(rows))
+        given = self._spark.createDataFrame(rows, "group int, part int, task binary").repartition(
+            min(len(rows), _parallelism(self._spark) * _PARTS_A_PROCESSOR)
+        )
         try:
             done = given.mapInArrow(shards, _SHARDS).collect()
         except Exception as error:

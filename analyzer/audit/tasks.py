@@ -96,9 +96,11 @@ class ReadOptions:
     def records(self, file: InputFile) -> Iterator[Record]:
         """The file's records, streamed. Raises InputError for a file that can't be opened any more."""
         try:
-            yield from read_records(file, self.defaults, encoding=self.encoding, columns=self.columns)
+            # The inputs were opened when the run began: one that is gone now is no failed record but a broken run.
+            file.path.open("rb").close()
         except OSError as error:
             raise InputError(f"{file.shown}: {error.strerror or type(error).__name__}") from None
+        yield from read_records(file, self.defaults, encoding=self.encoding, columns=self.columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from analyzer.audit.folder import NOTE, AuditFolder
+from analyzer.audit.folder import NOTE, AuditFolder, InStep
 from analyzer.audit.outputs import NOTES
 from analyzer.errors import ChartgapError, InputError
 from analyzer.note import Note
@@ -77,17 +76,17 @@ def verify(folder: Path, judge: Judge, on_report: Callable[[int], None] = lambda
         why = ": it was made without text" if audit.without_text else ""
         raise InputError(f"{folder}: holds no {NOTES}, so nothing can be computed again{why}")
     result = Verification()
-    notes = (note for _, note in audit.parsed(NOTES, NOTE))
+    notes = InStep((note.note_id, note) for _, note in audit.parsed(NOTES, NOTE))
     for report in audit.reports():
-        own = list(islice(notes, len(report.note_ids)))
-        if sorted(note.note_id for note in own) != sorted(report.note_ids):
+        own = notes.take(report.note_ids, case=report.case_id is not None)
+        if own is None:
             raise InputError(f"{folder}: {NOTES} does not hold the notes of report {result.reports + 1}")
         result.reports += 1
         name = report.case_id or report.note_id
         for kind in _problems(report, own, judge, result):
             result.note(kind, name)
         on_report(result.reports)
-    if next(notes, None) is not None:
+    if not notes.done:
         raise InputError(f"{folder}: {NOTES} holds more notes than there are reports")
     return result
 

@@ -39,6 +39,9 @@ SECONDS_ALLOWED: Final = 600.0
 _DEATHS_IN_A_ROW: Final = 30
 """Deaths without a finished task between them after which the machine, not a record, is at fault."""
 
+_FALSE_STARTS_IN_A_ROW: Final = 5
+"""Workers that may die before they are ready, likewise."""
+
 _TICK_SECONDS: Final = 2.0
 _IDLE: Final = -1.0
 
@@ -142,6 +145,7 @@ class WorkerPool:
     _blame: Counter[tuple[Key, int, bool]] = field(default_factory=Counter)
     _given_up: dict[Key, Given] = field(default_factory=dict)
     _deaths_in_a_row: int = 0
+    _false_starts_in_a_row: int = 0
 
     def __enter__(self) -> WorkerPool:
         while len(self._workers) < self.count:
@@ -237,6 +241,9 @@ class WorkerPool:
                 f"the worker processes died {_DEATHS_IN_A_ROW} times in a row (out of memory?); "
                 "fewer --workers need less"
             )
+        self._false_starts_in_a_row = 0 if worker.ready else self._false_starts_in_a_row + 1
+        if self._false_starts_in_a_row >= _FALSE_STARTS_IN_A_ROW:
+            raise InputError("the worker processes end as they start (out of memory?)")
         self._workers[self._workers.index(worker)] = self._new_worker()
         task, unit, reading = worker.task, int(worker.place[0]), bool(worker.place[1])
         if task is not None and unit != _IDLE:

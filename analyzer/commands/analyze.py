@@ -25,6 +25,7 @@ from analyzer.commands.options import (
     report_of_case,
     report_of_record,
     terminal,
+    warn,
 )
 from analyzer.report import GapReport
 
@@ -92,6 +93,7 @@ def analyze(
             else report_of_record(record, analyzer)
             for record in records
         ]
+    _warn_of_release(reports)
     if form is Format.JSON:
         _write("".join(report.to_json() + "\n" for report in reports), output)
     elif form is Format.HTML:
@@ -103,6 +105,16 @@ def analyze(
         _print_reports(reports, output, with_queries=queries)
     if fail_on is not None and any(_WORSE.get(r.verdict or "", 0) >= _WORSE[fail_on.value] for r in reports):
         raise typer.Exit(EXIT_FAILED)
+
+
+def _warn_of_release(reports: list[GapReport]) -> None:
+    """One warning a run for dates of service that lie outside every release of the code set."""
+    from analyzer.codes import CodeTable
+
+    outside = [r for r in reports if r.date_of_service is not None and CodeTable.load(r.date_of_service).warning]
+    if outside:
+        code_set = outside[0].provenance.code_set
+        warn(f"{len(outside)} of {len(reports)} dates of service lie outside the code-set releases ({code_set} used)")
 
 
 def _write(text: str, output: Path | None) -> None:

@@ -32,7 +32,12 @@ class Setting(StrEnum):
 
 
 CodeOption = Annotated[
-    str | None, typer.Option("--code", help="Code for notes that carry none. [default: the first pack's own]")
+    str | None,
+    typer.Option(
+        "--code",
+        help="Code for notes that carry none; auto: the one of its family that a note would support. "
+        "[default: the first pack's own]",
+    ),
 ]
 DateOption = Annotated[
     str | None, typer.Option("--date-of-service", metavar="YYYY-MM-DD", help="For notes that carry no date of service.")
