@@ -10,16 +10,16 @@ import hashlib
 import json
 import traceback
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from analyzer.analyze import Analyzer
-from analyzer.codes import CodeTable
 from analyzer.errors import CodeError, InputError
 from analyzer.note import Note
 from analyzer.packs import available_packs
 from analyzer.querylint import LintProblem, lint
+from analyzer.reference import CodePage, code_page
 from analyzer.report import GapReport
 from api.cards import cards, unread
 from api.cds_notes import records_of_call
@@ -56,6 +56,7 @@ class Answers:
     """Answers jobs. Built once a process."""
 
     def __init__(self, code: str | None, pack_folders: Sequence[str]) -> None:
+        self._folders = pack_folders
         self._packs_known = available_packs(pack_folders)
         self._analyzer = Analyzer(code, pack_folders=pack_folders)
         self._analyzer.report(Note(note_id="warm", text="CC: low back pain."))
@@ -135,13 +136,11 @@ class Answers:
         return Answer(200, answer.model_dump_json().encode())
 
     def _code(self, job: Job) -> Answer:
-        table = CodeTable.load()
         try:
-            entry = table.lookup(job.parameters["code"])
+            page = _code_page(job.parameters["code"], tuple(self._folders))
         except CodeError as error:
             raise ProblemError("not-found", str(error)) from None
-        values = {name: getattr(entry, name) for name in entry.__slots__}
-        return Answer(200, json.dumps({"release": table.release.label, **values}).encode())
+        return Answer(200, page.model_dump_json().encode())
 
     def _lint(self, job: Job) -> Answer:
         asked = LintRequest.model_validate_json(job.body)
@@ -211,6 +210,11 @@ class Answers:
 def answers_for(code: str | None, pack_folders: tuple[str, ...]) -> Answers:
     """The answers of this process, built when first asked for. Raises ChartgapError for a wrong code or pack."""
     return Answers(code, pack_folders)
+
+
+@lru_cache(maxsize=256)
+def _code_page(code: str, folders: tuple[str, ...]) -> CodePage:
+    return code_page(code, pack_folders=folders)
 
 
 def _changes(edited: EditedQuery) -> dict[str, Any]:
