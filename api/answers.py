@@ -10,16 +10,16 @@ import hashlib
 import json
 import traceback
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from analyzer.analyze import Analyzer
-from analyzer.codes import CodeTable
 from analyzer.errors import CodeError, InputError
 from analyzer.note import Note
 from analyzer.packs import available_packs
 from analyzer.querylint import LintProblem, lint
+from analyzer.reference import CodePage, code_page
 from analyzer.report import GapReport
 from api.cards import cards, unread
 from api.cds_notes import records_of_call
@@ -42,6 +42,8 @@ from api.shapes import (
     OffsetUnit,
     PackAnswer,
     PackRequirement,
+    PacksAnswer,
+    PackSummary,
 )
 
 
@@ -55,11 +57,13 @@ class Answers:
 
     def __init__(self, code: str | None, pack_folders: Sequence[str]) -> None:
         self._folders = pack_folders
+        self._packs_known = available_packs(pack_folders)
         self._analyzer = Analyzer(code, pack_folders=pack_folders)
         self._analyzer.report(Note(note_id="warm", text="CC: low back pain."))
         self._by_kind: dict[Kind, Callable[[Job], Answer]] = {
             "gap_report": self._gap_report,
             "case": self._case,
+            "packs": self._packs,
             "pack": self._pack,
             "code": self._code,
             "lint": self._lint,
@@ -102,8 +106,12 @@ class Answers:
         report = self._analyzer.case(case.notes, case.context, case_id=case.case_id, code=code)
         return _report_answer(report, [*case.notes, *case.context], job, case, warnings)
 
+    def _packs(self, job: Job) -> Answer:
+        packs = [PackSummary(id=p.id, title=p.title, version=p.version, codes=p.codes) for p in self._packs_known]
+        return Answer(200, PacksAnswer(packs=packs).model_dump_json().encode())
+
     def _pack(self, job: Job) -> Answer:
-        known = {info.id: info for info in available_packs(self._folders)}
+        known = {info.id: info for info in self._packs_known}
         info = known.get(job.parameters["id"])
         if info is None:
             raise ProblemError("not-found", f"the packs are {', '.join(known)}")
@@ -128,13 +136,11 @@ class Answers:
         return Answer(200, answer.model_dump_json().encode())
 
     def _code(self, job: Job) -> Answer:
-        table = CodeTable.load()
         try:
-            entry = table.lookup(job.parameters["code"])
+            page = _code_page(job.parameters["code"], tuple(self._folders))
         except CodeError as error:
             raise ProblemError("not-found", str(error)) from None
-        values = {name: getattr(entry, name) for name in entry.__slots__}
-        return Answer(200, json.dumps({"release": table.release.label, **values}).encode())
+        return Answer(200, page.model_dump_json().encode())
 
     def _lint(self, job: Job) -> Answer:
         asked = LintRequest.model_validate_json(job.body)
@@ -204,6 +210,11 @@ class Answers:
 def answers_for(code: str | None, pack_folders: tuple[str, ...]) -> Answers:
     """The answers of this process, built when first asked for. Raises ChartgapError for a wrong code or pack."""
     return Answers(code, pack_folders)
+
+
+@lru_cache(maxsize=256)
+def _code_page(code: str, folders: tuple[str, ...]) -> CodePage:
+    return code_page(code, pack_folders=folders)
 
 
 def _changes(edited: EditedQuery) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 JSON, PROBLEM_JSON = "application/json", "application/problem+json"
 
-Kind = Literal["gap_report", "case", "pack", "code", "lint", "combine", "documents", "cds"]
+Kind = Literal["gap_report", "case", "packs", "pack", "code", "lint", "combine", "documents", "cds"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ _OPERATIONS: dict[str, _Operation] = {
     "lint_query": _Operation(shapes.LintRequest, shapes.LintAnswer, statuses=(*_BODY, *_KEYED)),
     "combine_queries": _Operation(shapes.CombineRequest, shapes.CombineAnswer, statuses=(*_BODY, *_KEYED)),
     "document_text": _Operation(None, shapes.DocumentsAnswer, frozenset({"*/*"}), (*_BODY, *_KEYED)),
-    "packs": _Operation(None, shapes.PacksAnswer, statuses=_KEYED),
+    "packs": _Operation(None, shapes.PacksAnswer, statuses=(500, 503, 504, *_KEYED)),
     "pack": _Operation(None, shapes.PackAnswer, statuses=(404, 422, 500, 503, 504, *_KEYED)),
     "code": _Operation(None, None, statuses=(404, 422, 500, 503, 504, *_KEYED)),
     "samples": _Operation(None, shapes.SamplesAnswer, statuses=_KEYED),

@@ -11,11 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from analyzer.note import Note
-from analyzer.packs import available_packs
 from api.bodies import answer
 from api.jobs import JSON, Job
-from api.settings import Settings
-from api.shapes import PacksAnswer, PackSummary, SamplesAnswer
+from api.shapes import SamplesAnswer
 
 router = APIRouter(prefix="/v1")
 
@@ -23,8 +21,7 @@ router = APIRouter(prefix="/v1")
 @router.get("/packs", operation_id="packs")
 async def packs(request: Request) -> Response:
     """The requirement packs."""
-    settings: Settings = request.app.state.settings
-    return Response(_packs(settings.pack_folders), media_type=JSON)
+    return await answer(request, Job("packs"))
 
 
 @router.get("/packs/{pack_id}", operation_id="pack")
@@ -43,12 +40,6 @@ async def code(request: Request, code: Annotated[str, Path(max_length=20)]) -> R
 async def samples() -> Response:
     """Invented notes to try the service with."""
     return Response(_samples(), media_type=JSON)
-
-
-@cache
-def _packs(folders: tuple[str, ...]) -> bytes:
-    shown = [PackSummary(id=p.id, title=p.title, version=p.version, codes=p.codes) for p in available_packs(folders)]
-    return PacksAnswer(packs=shown).model_dump_json().encode()
 
 
 @cache

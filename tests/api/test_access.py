@@ -26,7 +26,8 @@ from api import keys as keys_module
 from api.keys import KeyRing, new_key, read_keys, write_keys
 
 Make = Callable[..., TestClient]
-WHAT = "/v1/packs"
+WHAT = "/v1/samples"
+"""Answered without a worker."""
 
 
 def status(client: TestClient, **headers: str) -> int:
