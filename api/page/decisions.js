@@ -112,15 +112,19 @@ export function exportDecisions(format) {
   announce(`${rows.length} decisions exported`);
 }
 
-/** Take up decisions exported earlier, so that a worklist goes on where it was left. */
+/** Take up decisions exported earlier, so that a worklist goes on where it was left. A decision belongs to a text. */
 export function takeUp(lines) {
-  const byNote = new Map(app.entries.map((entry) => [entry.report?.note_id, entry]));
+  const keyed = (key) => Map.groupBy(app.entries.filter((entry) => entry.report), (entry) => entry.report[key]);
+  const [byText, byNote] = [keyed("text_sha256"), keyed("note_id")];
   let taken = 0;
   for (const { note_id, requirement, code, ...mine } of lines) {
-    const entry = byNote.get(note_id);
-    if (entry?.report.text_sha256 !== mine.text_sha256 || entry.report.code !== code) continue;
-    entry.decisions[requirement] = { ...mine, reason: mine.reason ?? "" };
-    taken += 1;
+    for (const entry of (mine.text_sha256 ? byText.get(mine.text_sha256) : byNote.get(note_id)) ?? []) {
+      const found = entry.report.requirements.find((one) => one.id === requirement);
+      if (!found || !mine.decision || (code && code !== entry.report.code)) continue;
+      const { status, value, text_sha256 } = { ...found, text_sha256: entry.report.text_sha256 };
+      entry.decisions[requirement] = { status, value, text_sha256, ...mine, reason: mine.reason ?? "" };
+      taken += 1;
+    }
   }
   return taken;
 }
