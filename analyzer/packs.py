@@ -346,6 +346,8 @@ def _load(folder: Traversable | Path) -> Pack:
             stale_tail=compiled("stale_tail"),
             restart=compiled("restart"),
             one_line=frozenset(section_data["one_line"]),
+            line_starts={word: name for name, words in section_data["line_starts"].items() for word in words},
+            line_starts_not_in=frozenset(section_data["line_starts_not_in"]),
             one_sentence=frozenset(section_data["one_sentence"]),
             yes=frozenset(section_data["yes_words"]),
             no=frozenset(section_data["no_words"]),

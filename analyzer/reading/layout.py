@@ -82,6 +82,8 @@ class LayoutRules:
     stale_tail: re.Pattern[str] | None
     restart: re.Pattern[str] | None
     one_line: frozenset[str]
+    line_starts: Mapping[str, str]
+    line_starts_not_in: frozenset[str]
     one_sentence: frozenset[str]
     yes: frozenset[str]
     no: frozenset[str]
@@ -210,6 +212,10 @@ class Layout:
                     label = _plain(named["title"])
                 if scope_line and (label or bullet is None):
                     section, scope_line = "other", False
+            # "MRI 4/2/26: ..." under the examination is a study all the same; the next line is not.
+            own = None
+            if label and section not in rules.line_starts_not_in:
+                own = rules.line_starts.get(label.split(" ", 1)[0])
             if offset < len(body):
                 stale_here = self._stale_spans(text, start + offset, end) if may_be_stale else []
                 marker_only = any(
@@ -221,7 +227,7 @@ class Layout:
                     text,
                     start + offset,
                     end,
-                    section,
+                    own or section,
                     label,
                     number,
                     block,
@@ -230,6 +236,8 @@ class Layout:
                     stale_until_blank,
                     out,
                 )
+                if own is not None:
+                    continue
                 section = out[-1].section if out and out[-1].line == number and out[-1].section != "header" else section
         return [s for s in out if s.end > s.start]
 
