@@ -1,6 +1,6 @@
 // The page's frame: its menu, files dropped on it, and the keys.
 
-import { app, blankNote, choose, draw, entryOf, pane, show } from "./app.js";
+import { app, blankNote, choose, draw, entryOf, judge, pane, show } from "./app.js";
 import { announce, byId, make, swap } from "./dom.js";
 import { decide, decisionOf, exportDecisions } from "./decisions.js";
 import { copyFirst, pick, picks } from "./message.js";
@@ -115,7 +115,12 @@ byId("export").addEventListener("click", () => exportDecisions(byId("format").va
 byId("print").addEventListener("click", () => print());
 byId("help").addEventListener("click", help);
 byId("reader").addEventListener("input", (event) => (app.reader = event.target.value.trim()));
-byId("key").addEventListener("change", (event) => service.useKey(event.target.value));
+byId("key-field").addEventListener("submit", (event) => event.preventDefault());
+byId("key").addEventListener("change", (event) => {
+  service.useKey(event.target.value);
+  judge(app.entry);
+  draw();
+});
 
 addEventListener("dragover", (event) => {
   event.preventDefault();
