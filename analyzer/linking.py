@@ -401,6 +401,12 @@ class Linker:
             injuries = [m for m in here if m.element == n["injury"] and m.assertion in SAID and m.tied != "elsewhere"]
             causal = [m for m in here if m.element == self._n["cause"] and m.assertion in SAID]
             event = event_segments.get(i)
+            near_injury = any(
+                m.element == n["injury"] and m.tied == "index" and m.assertion in SAID
+                for j in (i - 1, i + 1)
+                if 0 <= j < len(segments) and segments[j].block == segment.block
+                for m in by_segment.get(j, ())
+            )
             near_event = (
                 best_event is not None
                 and segments[best_event.segment].block == segment.block
@@ -411,7 +417,7 @@ class Linker:
                 if d.kind == "absolute" and d.latest is not None:
                     linked.segment_dates[i] = max(d.latest, linked.segment_dates.get(i, d.latest))
                 if segment.start + d.start not in reading.void_dates:
-                    self._weigh(linked, i, segment, here, d, injuries, causal, event, near_event, service)
+                    self._weigh(linked, i, segment, here, d, injuries, causal, event, near_event, near_injury, service)
         again = self._repeated(linked)
         linked.dates.sort(
             key=lambda c: (
@@ -516,6 +522,7 @@ class Linker:
         causal: Sequence[Mention],
         event: Event | None,
         near_event: bool,
+        near_injury: bool,
         service: Day | None,
     ) -> None:
         n = self._n
@@ -565,6 +572,8 @@ class Linker:
         if not score and near_event:
             told = linked.event is not None and linked.event.value != "unspecified"
             score, why = (3.5 if told else 1.5), "near"
+        if not score and near_injury:
+            score, why = 3.0, "near"
         if not score and causal:
             score, why = 4, "causal"
         complained = any(m.element == n["complaint"] and m.tied == "index" for m in here)
@@ -582,7 +591,8 @@ class Linker:
         for m in studies:
             if (
                 0 <= at - m.last <= 4
-                or (0 <= m.first - after_at <= 1)
+                # "In a ruck on 2/25/25, CT at Mercy": the comma parts the event's day from the study.
+                or (0 <= m.first - after_at <= 1 and not (event and "," in after[:1]))
                 or (at - m.last <= 7 and not event and at >= m.last)
             ):
                 score -= 5.5

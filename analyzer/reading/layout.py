@@ -36,7 +36,7 @@ _ASIDE = re.compile(r"\(.*?\)|\[.*?\]")
 _SHORT_TITLE = re.compile(r"[A-Z][A-Za-z/&]*(?: [A-Z][A-Z/&]+)?(?=\s)")
 _TITLE_WORD = re.compile(r"[a-z0-9&/]+")
 _NOT_TITLE = re.compile(r"[^a-z0-9&/]+")
-_LOOK = 60
+_LOOK, _SPOKEN = 60, 3
 # Letters that match i and s where case is ignored, though their small letters differ.
 _FOLDING = re.compile("[\u0131\u017f]")
 _CLOSE = re.compile(r"\[?\s*(?:end|end of (?:report|paste|copied text)|<<)\s*\]?", re.I)
@@ -77,12 +77,14 @@ class LayoutRules:
     titles: Mapping[str, str]
     short_titles: frozenset[str]
     suffix_titles: frozenset[str]
+    prefix_titles: frozenset[str]
     spoken: re.Pattern[str] | None
     stale: re.Pattern[str] | None
     stale_tail: re.Pattern[str] | None
     restart: re.Pattern[str] | None
     one_line: frozenset[str]
     line_starts: Mapping[str, str]
+    speakers: Mapping[str, str]
     line_starts_not_in: frozenset[str]
     one_sentence: frozenset[str]
     yes: frozenset[str]
@@ -194,6 +196,9 @@ class Layout:
             if bullet:
                 offset = bullet.end()
             found = self._title(body[offset:])
+            spoken = self._spoken(body[offset:])
+            if spoken is not None:
+                found = None
             label = ""
             if found is not None:
                 name, size, whole = found
@@ -213,8 +218,8 @@ class Layout:
                 if scope_line and (label or bullet is None):
                     section, scope_line = "other", False
             # "MRI 4/2/26: ..." under the examination is a study all the same; the next line is not.
-            own = None
-            if label and section not in rules.line_starts_not_in:
+            own = spoken
+            if own is None and label and section not in rules.line_starts_not_in:
                 own = rules.line_starts.get(label.split(" ", 1)[0])
             if offset < len(body):
                 stale_here = self._stale_spans(text, start + offset, end) if may_be_stale else []
@@ -264,11 +269,21 @@ class Layout:
             last = plain.rsplit(" ", 1)[-1]
             if last in rules.suffix_titles and match["sep"].strip() in (":", "-", "|") and len(plain.split()) <= 4:
                 return rules.titles[last], match.end(), False
+            first = plain.split(" ", 1)[0]
+            if first in rules.prefix_titles and match["sep"].strip() == ":" and 1 < len(plain.split()) <= 4:
+                return rules.titles[first], match.end(), False
             break
         word = _SHORT_TITLE.match(body)
         if word is not None and _plain(word.group()) in rules.short_titles:
             return rules.titles[_plain(word.group())], word.end(), False
         return None
+
+    def _spoken(self, body: str) -> str | None:
+        """The section of a line of dialogue ("Patient: It was two years ago."), by who speaks."""
+        who, colon, said = body.partition(":")
+        if not colon or len(who) > _LOOK or len(said.split()) < _SPOKEN or said.rstrip()[-1:] not in ".?!\"'”":
+            return None
+        return self._rules.speakers.get(_plain(who))
 
     def _may_be_stale(self, text: str) -> bool:
         """Whether any mark of carried-forward text can stand in a note."""
