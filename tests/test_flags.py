@@ -35,6 +35,7 @@ FLAGS = {
     "copied_forward",
     "listed_code_disagrees",
     "billed_code_disagrees",
+    "primary_region",
     "chiropractic_necessity",
     "chiropractic_contraindication_cue",
     "symptom_not_described",

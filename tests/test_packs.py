@@ -94,8 +94,9 @@ def folder(tmp_path: Path) -> Path:
     pack = tmp_path / "pack"
     shutil.copytree(ROOT / "patterns" / SHIPPED, pack, ignore=shutil.ignore_patterns("vocabulary"))
     (pack / "vocabulary").mkdir()
-    # Rules for candidate codes rest on flags and have examples over the whole vocabulary.
+    # Rules for candidate codes and claims rest on flags and have examples over the whole vocabulary.
     (pack / "candidate_codes.yaml").unlink()
+    (pack / "claims.yaml").unlink()
     (pack / "vocabulary" / "patch.yaml").write_text(VOCABULARY, encoding="utf-8")
     (pack / "flags.yaml").write_text(FLAGS, encoding="utf-8")
     (pack / "flag_facts.yaml").write_text(FACTS, encoding="utf-8")
@@ -314,6 +315,8 @@ BODY = re.compile(
     re.I,
 )
 CODE = re.compile(r"(?<![\w.])[A-TV-Z]\d[\dA-Z](?:\.[\dA-Z]{1,4})?(?![\w.])")
+# Names of HL7 v2 events and of an encoding in C-CDA look like codes and are none.
+PROTOCOL = re.compile(r"\bB64\b|\bT(?:0[2468]|1[01])\b")
 SOURCES = sorted(p for p in (ROOT / "analyzer").rglob("*.py") if p.name != "codes_import.py")
 
 
@@ -341,7 +344,7 @@ class TestTheCodeKnowsNoMedicine:
             f"{file.relative_to(ROOT)}:{line}: {word!r}"
             for file in SOURCES
             for line, word in words_of(file)
-            if BODY.search(word) or CODE.search(word)
+            if BODY.search(word) or CODE.search(PROTOCOL.sub("", word))
         ]
         assert not found, "\n" + "\n".join(found)
 

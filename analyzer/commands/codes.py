@@ -26,7 +26,7 @@ class _CodeOrCommand(TyperGroup):
 
 
 codes_app = typer.Typer(
-    cls=_CodeOrCommand, help="The reference page of a code: `codes M48.38`. Other releases: import."
+    cls=_CodeOrCommand, help="The reference page of a code: `codes CODE`. Other releases: `codes import`."
 )
 
 
