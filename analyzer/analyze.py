@@ -309,7 +309,7 @@ class _Builder:
             note_ids=[d.note.note_id for d in self._documents],
             text_sha256=case_sha256([d.note for d in self._documents]),
             code=member.code,
-            code_title=table.lookup(member.code).title,
+            code_title=member.title(table),
             date_of_service=note.date_of_service,
             relevant=judged.relevant,
             verdict=judged.verdict if note.complete else None,
@@ -508,14 +508,17 @@ class _Builder:
                         m.cue,
                     )
                 )
+        dated = self._member.pack.head.linking.event_date
         for c in self._linked.dates:
+            if dated is None:
+                break
             d = c.mention
             span = _period(d.earliest, d.latest)
             rows.append(
                 (
                     c.start,
                     c.end,
-                    self._member.pack.head.linking["event_date"],
+                    dated,
                     d.precision,
                     "affirmed",
                     c.segment,

@@ -20,7 +20,8 @@ from analyzer.codes import CodeTable
 from analyzer.dates import DateMention, DateReader
 from analyzer.dates import Example as DateExample
 from analyzer.members import Member
-from analyzer.packs import Cue, Examples, Lines, Pack, VocabularyRule
+from analyzer.pack_files import Lines
+from analyzer.packs import Cue, Examples, Pack, VocabularyRule
 from analyzer.querylint import LintExample, shipped_rules
 from analyzer.reading.assertion import ASSERTION_OF
 from analyzer.reading.reader import Reader
