@@ -28,7 +28,7 @@ def new_pack(
     without a title, is not carried by the code table.
     """
     if not _NAME.fullmatch(name):
-        raise InputError(f"pack name {name!r}: use small letters, digits and hyphens, as in wrist-fracture")
+        raise InputError(f"pack name {name!r}: use small letters, digits and hyphens, as in asthma-adult")
     table = CodeTable.load()
     plain, problem = normalise(code), table.check(code)
     if plain is None or (problem is not None and problem.kind != "not_carried"):

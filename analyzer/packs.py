@@ -3,7 +3,7 @@
 A pack is `pack.yaml` beside `vocabulary/*.yaml`, `facts.yaml`, `requirements.yaml`, `alerts.yaml` and `queries.yaml`.
 `macros.yaml`, `flags.yaml`, `flag_facts.yaml`, `query_facts.yaml`, `candidate_codes.yaml` and `cases.yaml` (rules for
 several notes judged together) may be left out. What packs share (words, assertion cues, section titles, dates, authors)
-lies in `patterns/common`. Packs of a hospital's own may lie in any folder; docs/writing-a-pack.md tells how to write one.
+lies in `patterns/common`. Packs of a hospital's own may lie in any folder; docs/writing-a-pack.md says how.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def packs_test(
 
 @packs_app.command("new")
 def packs_new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the pack and its folder, as in wrist-fracture.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the pack and its folder, as in asthma-adult.")],
     code: Annotated[str, typer.Option("--code", help="The ICD-10-CM code that the pack is about.")],
     folder: Annotated[Path, typer.Option("--folder", help="Where the pack's folder is made.")] = Path(),
     title: Annotated[
