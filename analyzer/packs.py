@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources.abc import Traversable
@@ -194,13 +194,21 @@ def _common() -> Traversable:
 
 
 def _folders(extra: Sequence[str | Path]) -> Iterable[Traversable | Path]:
-    for root in (importlib.resources.files("patterns"), *(Path(p) for p in extra)):
-        if (root / "pack.yaml").is_file():
-            yield root
-            continue
-        for child in sorted(root.iterdir(), key=lambda c: c.name):
-            if child.is_dir() and (child / "pack.yaml").is_file():
-                yield child
+    yield from _packs_in(importlib.resources.files("patterns"))
+    for given in extra:
+        found = list(_packs_in(Path(given)))
+        if not found:
+            raise PackError(str(given), None, "", "holds no pack (a folder with a pack.yaml)")
+        yield from found
+
+
+def _packs_in(root: Traversable | Path) -> Iterator[Traversable | Path]:
+    if (root / "pack.yaml").is_file():
+        yield root
+        return
+    for child in sorted(root.iterdir(), key=lambda c: c.name):
+        if child.is_dir() and (child / "pack.yaml").is_file():
+            yield child
 
 
 def available_packs(folders: Sequence[str | Path] = ()) -> list[PackInfo]:

@@ -68,7 +68,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 def test_no_edit_and_no_command_is_passed_over() -> None:
     blocks = re.findall(r"^```(sh|yaml|json)$", GUIDE, flags=re.M)
     assert len(blocks) == sum(1 for _ in STEP.finditer(GUIDE))
-    assert {"new", "test", "coverage", "list", "show"} <= set(re.findall(r"chartgap packs (\w+)", GUIDE))
+    assert {"new", "test", "words", "coverage", "list", "show"} <= set(re.findall(r"chartgap packs (\w+)", GUIDE))
 
 
 def test_the_pack_holds_and_agrees_with_its_labels(followed: tuple[Path, dict[str, str]]) -> None:
@@ -86,6 +86,13 @@ def test_it_is_used_from_its_folder(followed: tuple[Path, dict[str, str]]) -> No
     assert "Idiopathic gout" in printed["chartgap analyze gout-foot/notes/notes.jsonl --pack-folder ."]
     reports = (folder / "audit-gout" / "reports.jsonl").read_text(encoding="utf-8")
     assert reports.count('"pack":"gout-foot"') == 5
+
+
+def test_words_are_shown_as_patterns_see_them(followed: tuple[Path, dict[str, str]]) -> None:
+    printed = next(out for command, out in followed[1].items() if command.startswith("chartgap packs words"))
+    told = re.search(r"^prints `([^`]+)`", GUIDE, flags=re.M)
+    assert told is not None
+    assert printed.splitlines() == [told[1], "  condition named, possible: gout"]
 
 
 def test_the_error_is_the_one_that_is_shown(followed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:

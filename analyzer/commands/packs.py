@@ -64,6 +64,22 @@ def packs_test(
         raise typer.Exit(EXIT_FAILED)
 
 
+@packs_app.command("words")
+def packs_words(
+    pack: Annotated[str, typer.Argument(metavar="PACK", help="A pack's name or folder.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A sentence, in quotes.")],
+    pack_folder: PackFolderOption = None,
+) -> None:
+    """Show a sentence as patterns see it, and what the pack finds in it."""
+    from analyzer.packs import load_pack
+
+    reading = load_pack(pack, pack_folder or ()).reader.read(text)
+    for words in reading.words:
+        typer.echo(" ".join(words.norm))
+    for m in reading.mentions:
+        typer.echo(f"  {m.element} {m.value}, {m.assertion}: {text[m.start : m.end]}")
+
+
 @packs_app.command("new")
 def packs_new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the pack and its folder, as in asthma-adult.")],
