@@ -333,7 +333,7 @@ def _section_titles(sections: SectionsFile, file: PackFile) -> dict[str, str]:
         for i, title in enumerate(entry):
             if titles.setdefault(title, name) != name:
                 raise file.error(("titles", name, i), f"{title!r} stands under {titles[title]} already")
-    for key in ("one_line", "one_sentence", "assertion"):
+    for key in ("line_starts", "line_starts_not_in", "one_line", "one_sentence", "assertion"):
         file.all_known(getattr(sections, key), sections.titles, (key,), "no section is called")
     return titles
 
