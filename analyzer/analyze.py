@@ -23,7 +23,7 @@ from analyzer.judging import Spot
 from analyzer.linking import Linked
 from analyzer.members import Member, about
 from analyzer.note import Note
-from analyzer.packs import Pack, available_packs, load_pack
+from analyzer.packs import Pack, available_packs, load_pack, pack_covering
 from analyzer.reading.reader import Mention, Reading
 from analyzer.report import (
     Alert,
@@ -82,13 +82,13 @@ class Analyzer:
         if problem is not None and (problem.kind != "not_carried" or not self._covers(name)):
             raise CodeError(problem.message)
         assert name is not None
-        for info in self._infos:
-            if name in info.codes:
-                pack = load_pack_cached(self._packs, info.id, self._folders)
-                pack.reader.plain = self._plain
-                member = Member.of(pack, name)
-                self._members[code] = self._members[name] = member
-                return member
+        info = pack_covering(self._infos, name)
+        if info is not None:
+            pack = load_pack_cached(self._packs, info.id, self._folders)
+            pack.reader.plain = self._plain
+            member = Member.of(pack, name)
+            self._members[code] = self._members[name] = member
+            return member
         raise CodeError(f"{name}: no pack covers this code; `chartgap packs list` shows those that are covered")
 
     def _for_note(self, note: Note) -> Member:

@@ -212,24 +212,41 @@ def _packs_in(root: Traversable | Path) -> Iterator[Traversable | Path]:
 
 
 def available_packs(folders: Sequence[str | Path] = ()) -> list[PackInfo]:
-    """Packs that ship with Chartgap and those in `folders`, by name. Raises PackError for an unreadable pack.yaml."""
-    out: list[PackInfo] = []
-    for folder in _folders(folders):
-        head = validated(PackHead, *file_of(folder, "pack.yaml"))
-        out.append(PackInfo(head.id, head.title, head.version, list(head.codes), str(folder)))
-    return out
+    """Packs that ship with Chartgap and those in `folders`, in this order.
+
+    Raises PackError for an unreadable pack.yaml and for a name that two packs have.
+    """
+    return [info for info, _folder in _found_packs(folders)]
+
+
+def pack_covering(infos: Sequence[PackInfo], code: str) -> PackInfo | None:
+    """The pack for a code; one that was given stands before one that ships with Chartgap."""
+    return next((info for info in reversed(infos) if code in info.codes), None)
 
 
 def load_pack(id_or_folder: str | Path, folders: Sequence[str | Path] = ()) -> Pack:
     """Load and check a pack by name or folder. Raises PackError naming file, line and key."""
     path = Path(id_or_folder)
     if (path / "pack.yaml").is_file():
-        return _load(path.resolve() if not path.name else path)
-    for folder in _folders(folders):
-        if validated(PackHead, *file_of(folder, "pack.yaml")).id == str(id_or_folder):
+        return _load(path.resolve())
+    found = _found_packs(folders)
+    for info, folder in found:
+        if info.id == str(id_or_folder):
             return _load(folder)
-    names = [info.id for info in available_packs(folders)]
-    raise PackError(str(id_or_folder), None, "", f"no pack of this name{did_you_mean(str(id_or_folder), names)}")
+    hint = did_you_mean(str(id_or_folder), [info.id for info, _folder in found])
+    raise PackError(str(id_or_folder), None, "", f"no pack of this name{hint}")
+
+
+def _found_packs(folders: Sequence[str | Path]) -> list[tuple[PackInfo, Traversable | Path]]:
+    found: dict[str, tuple[PackInfo, Traversable | Path]] = {}
+    for folder in _folders(folders):
+        content, shown, lines = file_of(folder, "pack.yaml")
+        head = validated(PackHead, content, shown, lines)
+        info = PackInfo(head.id, head.title, head.version, list(head.codes), str(folder))
+        other = found.setdefault(head.id, (info, folder))[0].folder
+        if Path(other).resolve() != Path(info.folder).resolve():
+            raise PackFile(shown, lines).error(("id",), f"{head.id!r} is the name of the pack in {other} already")
+    return list(found.values())
 
 
 def _load(folder: Traversable | Path) -> Pack:

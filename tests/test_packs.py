@@ -17,9 +17,11 @@ from typer.testing import CliRunner
 
 import analyzer.cli as cli
 from analyzer import packs
+from analyzer.analyze import Analyzer
 from analyzer.assessment import Judge
 from analyzer.audit.coverage import coverage
 from analyzer.errors import ChartgapError, PackError
+from analyzer.note import Note
 from analyzer.pack_scaffold import new_pack
 from analyzer.packcheck import ExampleResult, check_pack
 from analyzer.packs import Pack, available_packs, load_pack
@@ -340,6 +342,28 @@ class TestBrokenPacks:
         assert error.line is not None
         assert error.key.startswith("facts")
         assert "'mended'" in error.reason
+
+    def test_two_packs_of_one_name(self, folder: Path, tmp_path: Path) -> None:
+        other = Path(shutil.copytree(folder, tmp_path / "other" / "pack"))
+        assert [i.id for i in available_packs([folder, folder.parent / "pack"])].count("pack") == 1
+        with pytest.raises(PackError) as caught:
+            available_packs([folder, other])
+        assert str(caught.value).startswith("pack/pack.yaml:2: id: 'pack' is the name of the pack in ")
+
+    def test_a_given_pack_stands_before_a_shipped_one(self, folder: Path) -> None:
+        head = folder / "pack.yaml"
+        head.write_text(head.read_text(encoding="utf-8").replace("L89.154", "M48.38"), encoding="utf-8")
+        assert (
+            Analyzer("M48.38", pack_folders=[folder]).report(Note(note_id="n", text="Cough.")).provenance.pack == "pack"
+        )
+
+    def test_a_claim_rule_that_asks_for_an_unknown_flag(self, folder: Path) -> None:
+        rule = {"id": "r", "codes": "A.*", "when": {"flag": "frist"}, "message": "m", "source": "s"}
+        content = {"rules": [{**rule, "examples": {"match": ["A01"], "no_match": ["B01"]}}]}
+        (folder / "claims.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        error = refused(folder)
+        assert (error.file, error.line, error.key) == ("pack/claims.yaml", 5, "rules.0.when.flag")
+        assert "did you mean 'first'?" in error.reason
 
     def test_no_pack_of_this_name(self) -> None:
         with pytest.raises(PackError, match="nowhere: no pack of this name"):

@@ -55,10 +55,7 @@ def coverage(claims_file: Path, pack_folders: Sequence[str | Path] = ()) -> Cove
     carrying = [column for column, meaning in column_meanings(columns).items() if meaning == "codes"]
     if not carrying:
         raise InputError(f"{claims_file}:1: no column of billed codes (such as codes, dx_codes or icd10)")
-    pack_of: dict[str, str] = {}
-    for info in available_packs(pack_folders):
-        for code in info.codes:
-            pack_of.setdefault(code, info.id)
+    pack_of = {code: info.id for info in available_packs(pack_folders) for code in info.codes}
     codes: Counter[str] = Counter()
     packs: Counter[str] = Counter()
     rows = covered = unreadable = 0
