@@ -546,7 +546,8 @@ def _error(shown: str, lines: Lines, path: KeyPath, reason: str) -> PackError:
 
 
 def _explained(model: type[BaseModel], error: Any, path: KeyPath) -> str:
-    reason, given = str(error["msg"]).removeprefix("Value error, "), error["input"]
+    reason = str(error["msg"]).removeprefix("Value error, ").partition(" or instance of ")[0]
+    given = error["input"]
     if error["type"] == "extra_forbidden":
         known = [name for held in _models_at(model, path[:-1]) for name in _keys(held)]
         return f"is not permitted here{did_you_mean(str(path[-1]), known)}"
