@@ -23,7 +23,7 @@ from analyzer.judging import Spot
 from analyzer.linking import Linked
 from analyzer.members import Member, about
 from analyzer.note import Note
-from analyzer.packs import Pack, available_packs, load_pack
+from analyzer.packs import Pack, available_packs, load_pack, pack_covering
 from analyzer.reading.reader import Mention, Reading
 from analyzer.report import (
     Alert,
@@ -82,13 +82,13 @@ class Analyzer:
         if problem is not None and (problem.kind != "not_carried" or not self._covers(name)):
             raise CodeError(problem.message)
         assert name is not None
-        for info in self._infos:
-            if name in info.codes:
-                pack = load_pack_cached(self._packs, info.id, self._folders)
-                pack.reader.plain = self._plain
-                member = Member.of(pack, name)
-                self._members[code] = self._members[name] = member
-                return member
+        info = pack_covering(self._infos, name)
+        if info is not None:
+            pack = load_pack_cached(self._packs, info.id, self._folders)
+            pack.reader.plain = self._plain
+            member = Member.of(pack, name)
+            self._members[code] = self._members[name] = member
+            return member
         raise CodeError(f"{name}: no pack covers this code; `chartgap packs list` shows those that are covered")
 
     def _for_note(self, note: Note) -> Member:
@@ -309,7 +309,7 @@ class _Builder:
             note_ids=[d.note.note_id for d in self._documents],
             text_sha256=case_sha256([d.note for d in self._documents]),
             code=member.code,
-            code_title=table.lookup(member.code).title,
+            code_title=member.title(table),
             date_of_service=note.date_of_service,
             relevant=judged.relevant,
             verdict=judged.verdict if note.complete else None,
@@ -508,14 +508,17 @@ class _Builder:
                         m.cue,
                     )
                 )
+        dated = self._member.pack.head.linking.event_date
         for c in self._linked.dates:
+            if dated is None:
+                break
             d = c.mention
             span = _period(d.earliest, d.latest)
             rows.append(
                 (
                     c.start,
                     c.end,
-                    self._member.pack.head.linking["event_date"],
+                    dated,
                     d.precision,
                     "affirmed",
                     c.segment,

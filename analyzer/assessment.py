@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from analyzer.dates import DateReader
-from analyzer.errors import PackError
-from analyzer.judging import ExpressionError, Fact, FactBook, Facts, Node, Spot, compile_expression
+from analyzer.judging import Fact, FactBook, Facts, Node, Spot, compile_expression
 from analyzer.linking import Linked
-from analyzer.yamlfile import line_of
 
 
 @dataclass(slots=True)
@@ -59,37 +56,16 @@ class Assessment:
 
 
 class Judge:
-    """Compiled rules of one pack. Raises PackError naming file, line and key where a rule cannot be read."""
+    """Compiled rules of one pack, which were checked when it was loaded."""
 
     def __init__(self, data: Mapping[str, Any], dates: DateReader) -> None:
-        self._data = data
-        try:
-            self.facts = FactBook(data["facts"]["facts"], dates)
-        except (ExpressionError, KeyError, TypeError, re.error) as error:
-            shown, lines = data["facts_lines"]
-            raise PackError(shown, line_of(lines, ("facts",)), "facts", str(error)) from None
+        self.facts = FactBook(data["facts"]["facts"], dates)
         self._requirements = data["requirements"]["requirements"]
         self._alerts = data["alerts"]["alerts"]
-        self._flags = data["flags"]["flags"] if data.get("flags") else []
+        self._flags = data["flags"]["flags"] if "flags" in data else []
         names = self.facts.names
-        self._nodes: dict[int, Node] = {}
-        for file, key, items in (
-            ("requirements", "requirements", self._requirements),
-            ("alerts", "alerts", self._alerts),
-            ("flags", "flags", self._flags),
-        ):
-            shown, lines = data[f"{file}_lines"]
-            for i, item in enumerate(items):
-                rules = item.get("rules", [item])
-                for j, rule in enumerate(rules):
-                    try:
-                        self._nodes[id(rule)] = compile_expression(rule["when"], names)
-                        for used in [*rule.get("evidence", ()), *rule.get("a", ()), *rule.get("b", ())]:
-                            if used not in names:
-                                raise ExpressionError(f"no fact is called {used!r}")
-                    except (ExpressionError, KeyError) as error:
-                        path = (key, i, "rules", j) if "rules" in item else (key, i)
-                        raise PackError(shown, line_of(lines, path), f"{item.get('id')}.when", str(error)) from None
+        rules = [*(r for spec in self._requirements for r in spec["rules"]), *self._alerts, *self._flags]
+        self._nodes: dict[int, Node] = {id(rule): compile_expression(rule["when"], names) for rule in rules}
         extra = [f"alert_{a['id']}" for a in self._alerts] + [f"gap_{r['id']}" for r in self._requirements]
         # What rules that come after the judgement may ask for.
         self.names = [*names, *extra, *dict.fromkeys(f"flag_{f['id']}" for f in self._flags)]

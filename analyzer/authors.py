@@ -12,10 +12,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from analyzer.errors import PackError
 from analyzer.note import Note
+from analyzer.pack_files import validated
 from analyzer.yamlfile import line_of, read_yaml
 
 
@@ -126,12 +127,7 @@ class Authors:
     def __init__(self, file: Path | Traversable) -> None:
         shown = f"common/{file.name}"
         content, lines = read_yaml(file, shown)
-        try:
-            data = _AuthorsFile.model_validate(content)
-        except ValidationError as error:
-            first = error.errors()[0]
-            path = tuple(first["loc"])
-            raise PackError(shown, line_of(lines, path), ".".join(map(str, path)), first["msg"]) from None
+        data = validated(_AuthorsFile, content, shown, lines)
         self._kinds = data.kinds
         self.told = data.told
         self.correction = data.correction

@@ -376,7 +376,7 @@ class FactBook:
                 return Fact(False)
             if spec.get("against"):
                 return _told_apart(linked, event, linked.other_event)
-            if spec.get("specific") and event.value == "unspecified":
+            if spec.get("specific") and event.value == linked.unspecified_event:
                 return Fact(False)
             if event.score < float(spec.get("score", -99)):
                 return Fact(False)

@@ -62,6 +62,7 @@ class Linked:
     reading: Reading
     target: frozenset[str]
     focus: str | None
+    unspecified_event: str | None = None
     events: list[Event] = field(default_factory=list)
     event: Event | None = None
     dates: list[DateCandidate] = field(default_factory=list)
@@ -86,6 +87,7 @@ class Linker:
         self._target = frozenset(target)
         self._neighbours = frozenset(neighbours)
         self._vague_site = names["unspecified_site"]
+        self._vague_event = names["unspecified_event"]
         self._last_words = frozenset(names.get("not_event_date_before", ()))
 
     def link(self, reading: Reading, service: Day | None, age: int | None) -> Linked:
@@ -96,7 +98,7 @@ class Linker:
             by_segment.setdefault(m.segment, []).append(m)
         for m in reading.mentions:
             m.tied = self._tied(m.site)
-        linked = Linked(reading, self._target, None)
+        linked = Linked(reading, self._target, None, unspecified_event=self._vague_event)
         linked.assessed = frozenset(
             i for i, s in enumerate(reading.segments) if s.section in self._n["assessment_sections"]
         )
@@ -209,7 +211,7 @@ class Linker:
             return "target"
         if any(s in self._neighbours for s in site):
             return "neighbour"
-        if self._vague_site in site:
+        if self._vague_site is not None and self._vague_site in site:
             return "vague"
         return "elsewhere" if site else "unplaced"
 
@@ -231,7 +233,7 @@ class Linker:
                     assessed += 1
             elif m.tied == "neighbour" and (m.element == n["cause"] or (m.element == n["injury"] and not target)):
                 if reading.segments[m.segment].section in n["assessment_sections"] or m.element == n["injury"]:
-                    neighbour += 2 if m.element == n["cause"] and m.value == "strong" else 1
+                    neighbour += 2 if m.element == n["cause"] and m.value == n["strong_cause"] else 1
             elif m.tied == "vague":
                 vague += 1
         # The assessment decides between two sites: a stray mention of the target is not the problem.
@@ -249,7 +251,7 @@ class Linker:
         """A study that is only ordered becomes hypothetical, one without a result possible."""
         n = self._n
         for i, mentions in by_segment.items():
-            states = [m for m in mentions if m.element == n["study_state"] and m.value != "generic"]
+            states = [m for m in mentions if m.element == n["study_state"] and m.value != n["study_said"]]
             studies = [m for m in mentions if m.element == n["study"]]
             found = any(m.element == n["finding"] and m.assertion in SAID for m in mentions)
             for m in studies:
@@ -258,7 +260,7 @@ class Linker:
                 near = [s for s in states if -3 <= s.first - m.last <= 9 or 0 <= m.first - s.last <= 5]
                 if near:
                     closest = min(near, key=lambda s: abs(s.first - m.first))
-                    m.assertion = "hypothetical" if closest.value == "pending" else "possible"
+                    m.assertion = "hypothetical" if closest.value == n["study_pending"] else "possible"
                 elif m.assertion == "affirmed" and not found and reading.segments[i].section == "plan":
                     m.assertion = "hypothetical"
 
@@ -300,9 +302,12 @@ class Linker:
                 for m in by_segment.get(j, [])
             ):
                 score += 3
-            if any(m.element == self._n["cause"] and m.value == "strong" and m.assertion in SAID for m in here):
+            if any(
+                m.element == self._n["cause"] and m.value == self._n["strong_cause"] and m.assertion in SAID
+                for m in here
+            ):
                 score += 2
-            if value != "unspecified":
+            if value != self._vague_event:
                 score += 3
             away = any(m.element == n["elsewhere"] for m in here)
             if away and "index" not in ties and not landing:
@@ -322,20 +327,19 @@ class Linker:
                 score -= 1
             linked.events.append(Event(i, value, own, score))
         self._one_account(linked, order)
-        specific = [e for e in linked.events if e.value != "unspecified"]
+        specific = [e for e in linked.events if e.value != self._vague_event]
         pool = specific or linked.events
         if pool:
             best = max(pool, key=lambda e: (e.score, -e.segment))
             # A note about no problem of the region shows an event only where it touched the region.
-            asserted = any(e.value == "unspecified" and e.score >= 5 for e in linked.events)
+            asserted = any(e.value == self._vague_event and e.score >= 5 for e in linked.events)
             if best.score >= (5 if linked.focus not in ("target", "neighbour") else 1.5 if asserted else 3):
                 linked.event = best
             else:
-                plain = [e for e in linked.events if e.value == "unspecified" and e.score > -1]
+                plain = [e for e in linked.events if e.value == self._vague_event and e.score > -1]
                 linked.event = max(plain, key=lambda e: (e.score, -e.segment)) if plain else None
 
-    @staticmethod
-    def _one_account(linked: Linked, order: Sequence[str]) -> None:
+    def _one_account(self, linked: Linked, order: Sequence[str]) -> None:
         """A sentence that only says how the patient came down continues the one that says what happened."""
         segments = linked.reading.segments
         for e in linked.events:
@@ -347,12 +351,12 @@ class Linker:
                 for o in linked.events
                 if o is not e and -2 <= o.segment - e.segment <= 1 and segments[o.segment].block == block
             }
-            e.value = next((v for v in order if v in beside and v != "unspecified"), e.value)
+            e.value = next((v for v in order if v in beside and v != self._vague_event), e.value)
 
     def _second_event(self, linked: Linked) -> None:
         """Another account of how the index injury happened: of another class, as well tied, at another time."""
         first = linked.event
-        if first is None or first.value == "unspecified":
+        if first is None or first.value == self._vague_event:
             return
         times: dict[int, list[DateCandidate]] = {}
         for c in linked.dates:
@@ -360,7 +364,7 @@ class Linker:
                 times.setdefault(c.segment, []).append(c)
         mine = times.get(first.segment, [])
         for e in linked.events:
-            if e is first or e.value in ("unspecified", first.value) or e.score < 5:
+            if e is first or e.value in (self._vague_event, first.value) or e.score < 5:
                 continue
             other = times.get(e.segment, [])
             if not mine or not other:
@@ -490,7 +494,9 @@ class Linker:
             return False
         here = by_segment.get(other.segment, [])
         if (
-            any(m.element == self._n["phase"] and m.value == "past_acute" and m.assertion in SAID for m in here)
+            any(
+                m.element == self._n["phase"] and m.value == self._n["phase_over"] and m.assertion in SAID for m in here
+            )
             and other.why != "label"
         ):
             return False
@@ -503,8 +509,8 @@ class Linker:
         if event is None or linked.event is None:
             return False
         assessed = segments[other.segment].section in self._n["assessment_sections"]
-        tied = any(m.element == self._n["cause"] and m.value == "strong" for m in here) and assessed
-        same = event.value == linked.event.value or event.value == "unspecified"
+        tied = any(m.element == self._n["cause"] and m.value == self._n["strong_cause"] for m in here) and assessed
+        same = event.value == linked.event.value or event.value == self._vague_event
         return tied or (same and event.score >= linked.event.score - 1 and event.score >= 4)
 
     def _labelled(self, segment: Segment, text: str) -> bool:
@@ -560,7 +566,7 @@ class Linker:
             score, why = (8 if event is linked.event else 5 + min(2, event.score / 4)) - min(5, gap / 8), "event"
             if event.score <= 1 and event is not linked.event:
                 score -= 5
-            if event.value == "unspecified":
+            if event.value == self._vague_event:
                 score -= 1
         if injuries:
             gap = min(max(0, distance(m)) for m in injuries)
@@ -570,7 +576,7 @@ class Linker:
             if other > score:
                 score, why = other, "injury"
         if not score and near_event:
-            told = linked.event is not None and linked.event.value != "unspecified"
+            told = linked.event is not None and linked.event.value != self._vague_event
             score, why = (3.5 if told else 1.5), "near"
         if not score and near_injury:
             score, why = 3.0, "near"

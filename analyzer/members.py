@@ -12,13 +12,14 @@ from analyzer.apart import find_apart
 from analyzer.assessment import Assessment, Judge
 from analyzer.candidates import CandidateRule, Candidates
 from analyzer.case import Document, merge
-from analyzer.codes import normalise
-from analyzer.errors import PackError
+from analyzer.codes import CodeTable, normalise
+from analyzer.errors import CodeError, PackError
 from analyzer.filling import filled
 from analyzer.judging import ExpressionError
 from analyzer.linking import Linked, Linker
 from analyzer.note import Note
-from analyzer.packs import CodeSpec, Pack, judging_for
+from analyzer.pack_files import CodeSpec
+from analyzer.packs import Pack, judging_for
 from analyzer.queries import QueryBook
 from analyzer.reading.reader import Reading
 from analyzer.yamlfile import line_of
@@ -49,9 +50,17 @@ class Member:
             candidates = Candidates(rules, judge.names, judge.facts.names, code)
         except (ExpressionError, ValidationError) as error:
             raise PackError(shown, line_of(lines, ("rules",)), "rules", str(error)) from None
-        linker = Linker(pack.head.linking, pack.dates, spec.target, spec.neighbours)
+        linker = Linker(pack.head.linking.model_dump(), pack.dates, spec.target, spec.neighbours)
         queries = pack.queries if code == pack.head.default_code else pack.query_book(code)
         return cls(pack, code, linker, judge, candidates, queries)
+
+    def title(self, table: CodeTable) -> str:
+        """The code's title: the table's, else the pack's own where the table does not carry the code."""
+        own = self.pack.head.codes[self.code].title
+        try:
+            return table.lookup(self.code).title
+        except CodeError:
+            return own or self.pack.head.title
 
     def read(self, text: str) -> Reading:
         """The mentions of a note, with regions as this code tells them apart."""
@@ -60,7 +69,7 @@ class Member:
     def view(self, reading: Reading) -> Reading:
         """A reading's mentions as this code tells regions apart: a copy, free to be written to."""
         called = self.pack.head.codes[self.code].regions
-        site = self.pack.head.linking["site"]
+        site = self.pack.head.linking.site
         mentions = [
             replace(m, value=called.get(m.value, m.value)) if m.element == site else replace(m)
             for m in reading.mentions

@@ -20,7 +20,9 @@ from analyzer.codes import CodeTable
 from analyzer.dates import DateMention, DateReader
 from analyzer.dates import Example as DateExample
 from analyzer.members import Member
-from analyzer.packs import Cue, Examples, Lines, Pack, VocabularyRule
+from analyzer.pack_files import Lines
+from analyzer.pack_names import PackFile
+from analyzer.packs import Cue, Examples, Pack, VocabularyRule
 from analyzer.querylint import LintExample, shipped_rules
 from analyzer.reading.assertion import ASSERTION_OF
 from analyzer.reading.reader import Reader
@@ -139,7 +141,13 @@ def _claims(pack: Pack) -> Iterator[ExampleResult]:
     rules = claim_rules(pack.folder)
     shown = f"{file.parent.name}/{file.name}"
     lines = read_yaml(file, shown)[1] if rules else {}
+    kinds = ("requirement", "alert", "flag")
+    known = {kind: [item["id"] for item in pack.judging[f"{kind}s"][f"{kind}s"]] for kind in kinds}
     for i, rule in enumerate(rules):
+        for kind, ids in known.items():
+            name = getattr(rule.when, kind) if rule.when is not None else None
+            if name is not None:
+                PackFile(shown, lines).known(name, ids, ("rules", i, "when", kind), f"no {kind} is called")
         pattern = rule.codes or rule.procedures or ""
         where = _Where(shown, lines, ("rules", i, "examples"), f"claims.{rule.id}")
         yield from _run(where, rule.examples, _code_check(pattern))

@@ -1,9 +1,9 @@
 """Packs: folders of data that know one code family. Loading checks them and refuses a broken one.
 
-A pack is `pack.yaml` beside `macros.yaml`, `vocabulary/*.yaml`, `facts.yaml`, `requirements.yaml`, `alerts.yaml`,
-`flags.yaml` and `queries.yaml`; `candidate_codes.yaml` and `cases.yaml` (rules for several notes judged together) may
-be left out. What packs share (words, assertion cues, section titles, dates, authors) lives in `patterns/common`. Packs
-of a hospital's own may lie in any folder.
+A pack is `pack.yaml` beside `vocabulary/*.yaml`, `facts.yaml`, `requirements.yaml`, `alerts.yaml` and `queries.yaml`.
+`macros.yaml`, `flags.yaml`, `flag_facts.yaml`, `query_facts.yaml`, `candidate_codes.yaml` and `cases.yaml` (rules for
+several notes judged together) may be left out. What packs share (words, assertion cues, section titles, dates, authors)
+lies in `patterns/common`. Packs of a hospital's own may lie in any folder; docs/writing-a-pack.md says how.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from analyzer.authors import Authors
 from analyzer.candidates import CandidateFile
@@ -26,23 +26,35 @@ from analyzer.case_rules import CaseRules
 from analyzer.dates import DateReader
 from analyzer.errors import PackError
 from analyzer.filling import filled
-from analyzer.judging import ExpressionError, compile_expression
-from analyzer.queries import QueryBook
+from analyzer.pack_files import (
+    AlertsFile,
+    CodeSpec,
+    FactsFile,
+    FlagsFile,
+    Lines,
+    ModelT,
+    PackHead,
+    RequirementsFile,
+    SectionsFile,
+    Strict,
+    WordsFile,
+    did_you_mean,
+    file_of,
+    macros_of,
+    validated,
+)
+from analyzer.pack_names import PackFile, PackNames
+from analyzer.queries import QueryBook, QueryFile
 from analyzer.reading.assertion import Assertions
 from analyzer.reading.layout import Layout, LayoutRules
 from analyzer.reading.matching import Matcher, PatternError, Rule
 from analyzer.reading.reader import Conditions, Reader
 from analyzer.reading.words import Normalizer
-from analyzer.yamlfile import line_of, read_yaml
-
-Lines = dict[tuple[str | int, ...], int]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from analyzer.report import Assertion
+from analyzer.yamlfile import line_of
 
 
-class Examples(_Strict):
+class Examples(Strict):
     """Sentences beside a rule. `todo` records a known miss."""
 
     match: list[str] = Field(default_factory=list)
@@ -50,7 +62,7 @@ class Examples(_Strict):
     todo: list[str] = Field(default_factory=list)
 
 
-class VocabularyRule(_Strict):
+class VocabularyRule(Strict):
     """One way a value is said. Patterns are written over normal words (see analyzer/reading/matching.py)."""
 
     id: str
@@ -66,14 +78,14 @@ class VocabularyRule(_Strict):
     not_after: str | None = None
     sections: list[str] | None = None
     not_sections: list[str] | None = None
-    assertion: str | None = None
+    assertion: Assertion | None = None
     blocks: list[str] | None = None
     tags: list[str] | None = None
     examples: Examples
     source: str
 
 
-class Vocabulary(_Strict):
+class Vocabulary(Strict):
     """All rules of one element."""
 
     element: str
@@ -81,7 +93,7 @@ class Vocabulary(_Strict):
     rules: list[VocabularyRule] = Field(min_length=1)
 
 
-class Cue(_Strict):
+class Cue(Strict):
     """Cue words of an assertion category, in ConText's terms."""
 
     category: Literal[
@@ -109,44 +121,12 @@ class Cue(_Strict):
     source: str
 
 
-class CodeSpec(_Strict):
-    """One code of the family: which region values are its own, which neighbours.
-
-    `regions` says how this code calls a region that it does not tell apart; a `last_resort` is chosen for a note only
-    where no other code of the pack fits. `words` and `lists` stand in for `{name}`
-    and `$name` in the pack's rules; `$target`, `$neighbours` and `$regions` (both) are always there.
-    """
-
-    target: list[str]
-    neighbours: list[str] = Field(default_factory=list)
-    regions: dict[str, str] = Field(default_factory=dict)
-    last_resort: bool = False
-    words: dict[str, str] = Field(default_factory=dict)
-    lists: dict[str, list[str]] = Field(default_factory=dict)
-
-    @property
-    def all_lists(self) -> dict[str, list[str]]:
-        """Every list that a rule may name."""
-        both = [*self.target, *self.neighbours]
-        return {"target": self.target, "neighbours": self.neighbours, "regions": both, **self.lists}
+class _CueFile(Strict):
+    cues: list[Cue] = Field(min_length=1)
 
 
-class PackHead(_Strict):
-    """pack.yaml."""
-
-    id: str
-    title: str
-    version: str
-    default_code: str
-    codes: dict[str, CodeSpec]
-    elements: dict[str, list[str]]
-    shown: list[str]
-    inner_values: list[str] = Field(default_factory=list)
-    sections: list[str]
-    linking: dict[str, Any]
-    primary_fact: str | None = None
-    code_set: str
-    sources: dict[str, str]
+NEEDED = ("facts", "requirements", "alerts", "queries")
+OPTIONAL = ("cases", "query_facts", "flag_facts", "flags", "candidate_codes")
 
 
 @dataclass(frozen=True)
@@ -214,176 +194,107 @@ def _common() -> Traversable:
 
 
 def _folders(extra: Sequence[str | Path]) -> Iterable[Traversable | Path]:
-    for root in (importlib.resources.files("patterns"), *(Path(p) for p in extra)):
-        if (root / "pack.yaml").is_file():
-            yield root
-            continue
-        for child in sorted(root.iterdir(), key=lambda c: c.name):
-            if child.is_dir() and (child / "pack.yaml").is_file():
-                yield child
+    yield from _packs_in(importlib.resources.files("patterns"))
+    for given in extra:
+        found = list(_packs_in(Path(given)))
+        if not found:
+            raise PackError(str(given), None, "", "holds no pack (a folder with a pack.yaml)")
+        yield from found
 
 
-def _validated(model: type[BaseModel], content: Any, shown: str, lines: Lines) -> Any:
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = tuple(first["loc"])
-        key = ".".join(str(p) for p in path)
-        raise PackError(shown, line_of(lines, path), key, first["msg"]) from None
-
-
-def _file(folder: Traversable | Path, name: str) -> tuple[Any, str, Lines]:
-    shown = f"{folder.name}/{name}"
-    file = folder
-    for part in name.split("/"):
-        file = file / part
-    if not file.is_file():
-        raise PackError(shown, None, "", "is missing")
-    content, lines = read_yaml(file, shown)
-    return content, shown, lines
+def _packs_in(root: Traversable | Path) -> Iterator[Traversable | Path]:
+    if (root / "pack.yaml").is_file():
+        yield root
+        return
+    for child in sorted(root.iterdir(), key=lambda c: c.name):
+        if child.is_dir() and (child / "pack.yaml").is_file():
+            yield child
 
 
 def available_packs(folders: Sequence[str | Path] = ()) -> list[PackInfo]:
-    """Packs that ship with Chartgap and those in `folders`, by name. Raises PackError for an unreadable pack.yaml."""
-    out: list[PackInfo] = []
-    for folder in _folders(folders):
-        content, shown, lines = _file(folder, "pack.yaml")
-        head = _validated(PackHead, content, shown, lines)
-        out.append(PackInfo(head.id, head.title, head.version, list(head.codes), str(folder)))
-    return out
+    """Packs that ship with Chartgap and those in `folders`, in this order.
+
+    Raises PackError for an unreadable pack.yaml and for a name that two packs have.
+    """
+    return [info for info, _folder in _found_packs(folders)]
+
+
+def pack_covering(infos: Sequence[PackInfo], code: str) -> PackInfo | None:
+    """The pack for a code; one that was given stands before one that ships with Chartgap."""
+    return next((info for info in reversed(infos) if code in info.codes), None)
 
 
 def load_pack(id_or_folder: str | Path, folders: Sequence[str | Path] = ()) -> Pack:
     """Load and check a pack by name or folder. Raises PackError naming file, line and key."""
     path = Path(id_or_folder)
     if (path / "pack.yaml").is_file():
-        return _load(path)
-    for folder in _folders(folders):
-        content, shown, lines = _file(folder, "pack.yaml")
-        if _validated(PackHead, content, shown, lines).id == str(id_or_folder):
+        return _load(path.resolve())
+    found = _found_packs(folders)
+    for info, folder in found:
+        if info.id == str(id_or_folder):
             return _load(folder)
-    raise PackError(str(id_or_folder), None, "", "no pack of this name")
+    hint = did_you_mean(str(id_or_folder), [info.id for info, _folder in found])
+    raise PackError(str(id_or_folder), None, "", f"no pack of this name{hint}")
+
+
+def _found_packs(folders: Sequence[str | Path]) -> list[tuple[PackInfo, Traversable | Path]]:
+    found: dict[str, tuple[PackInfo, Traversable | Path]] = {}
+    for folder in _folders(folders):
+        content, shown, lines = file_of(folder, "pack.yaml")
+        head = validated(PackHead, content, shown, lines)
+        info = PackInfo(head.id, head.title, head.version, list(head.codes), str(folder))
+        other = found.setdefault(head.id, (info, folder))[0].folder
+        if Path(other).resolve() != Path(info.folder).resolve():
+            raise PackFile(shown, lines).error(("id",), f"{head.id!r} is the name of the pack in {other} already")
+    return list(found.values())
 
 
 def _load(folder: Traversable | Path) -> Pack:
     common = _common()
-    content, shown, lines = _file(folder, "pack.yaml")
-    head: PackHead = _validated(PackHead, content, shown, lines)
+    section_file = _common_file("sections.yaml", SectionsFile)
+    sections: SectionsFile = section_file[0]
+    titles = _section_titles(*section_file)
+    content, shown, lines = file_of(folder, "pack.yaml")
+    head = validated(PackHead, content, shown, lines)
     macros: dict[str, str] = {}
     for place in (common, folder):
-        content, shown, lines = _file(place, "macros.yaml")
-        for name, value in (content or {}).items():
-            macros[name] = "|".join(value) if isinstance(value, list) else str(value)
-    matcher = Matcher(macros)
-    conditions: dict[int, Conditions] = {}
-    vocabularies: list[tuple[str, Lines, Vocabulary]] = []
-    files = sorted(f.name for f in (folder / "vocabulary").iterdir() if f.name.endswith(".yaml"))
-    order = 0
-    for name in files:
-        content, shown, lines = _file(folder, f"vocabulary/{name}")
-        vocabulary: Vocabulary = _validated(Vocabulary, content, shown, lines)
-        allowed = head.elements.get(vocabulary.element)
-        if allowed is None:
-            raise PackError(
-                shown, line_of(lines, ("element",)), "element", f"{vocabulary.element!r} is not declared in pack.yaml"
-            )
-        for i, spec in enumerate(vocabulary.rules):
-            where = line_of(lines, ("rules", i))
-            if allowed and spec.value not in allowed:
-                raise PackError(
-                    shown, where, f"rules.{i}.value", f"{spec.value!r} is no declared value of {vocabulary.element}"
-                )
-            if not spec.examples.match or not spec.examples.no_match:
-                raise PackError(
-                    shown,
-                    where,
-                    f"rules.{i}.examples",
-                    f"rule {spec.id!r} needs a sentence it must match and one it must not",
-                )
-            data = spec.model_dump(exclude_none=True) | {"overlap": vocabulary.overlap}
-            rule = Rule(
-                f"{vocabulary.element}.{spec.id}", vocabulary.element, spec.value, list(spec.match), order, data
-            )
-            try:
-                matcher.add(rule)
-                held = Conditions.build(data, macros)
-            except (PatternError, re.error) as error:
-                raise PackError(shown, where, f"rules.{i}", str(error)) from None
-            if any(v not in (None, 0, frozenset()) for v in vars(held).values()):
-                conditions[order] = held
-            order += 1
-        vocabularies.append((shown, lines, vocabulary))
-    cue_data, cue_shown, cue_lines = _file(common, "assertion.yaml")
-    cues = [
-        _validated(Cue, item, cue_shown, {p[2:]: n for p, n in cue_lines.items() if p[:2] == ("cues", i)})
-        for i, item in enumerate(cue_data["cues"])
-    ]
+        if place is common or (place / "macros.yaml").is_file():
+            macros |= macros_of(*file_of(place, "macros.yaml"))
+    vocabularies = _vocabularies(folder)
+    PackNames(head).check_head(PackFile(shown, lines), titles.values())
+    tags = frozenset(t for _, _, v in vocabularies for r in v.rules for t in r.tags or ())
+    judging, cases, candidates, candidate_lines = _judging(folder, head, tags)
+    queries = _query_book(folder, head.codes[head.default_code])
+    matcher, conditions = _matcher(head, vocabularies, macros)
+    cue_data, cue_shown, cue_lines = file_of(common, "assertion.yaml")
+    cues = validated(_CueFile, cue_data, cue_shown, cue_lines).cues
     # A cue is never a misspelling of something else.
     cue_words = sorted({word for cue in cues for literal in cue.words for word in literal.split()})
-    word_data, _, _ = _file(common, "words.yaml")
-    normalizer = Normalizer(
-        word_data["abbreviations"],
-        word_data.get("spellings") or {},
-        [*(word_data.get("not_typos") or []), *cue_words],
-        matcher.literals | set(cue_words),
-        word_data.get("mended") or [],
-    )
-    section_data, _, _ = _file(common, "sections.yaml")
-    titles = {title: name for name, entry in section_data["titles"].items() for title in entry}
-
-    def compiled(key: str) -> re.Pattern[str] | None:
-        value = section_data.get(key)
-        return re.compile("|".join(_any_space(v) for v in value), re.I) if value else None
-
+    normalizer = _normalizer(cue_words, matcher.literals)
     layout = Layout(
         LayoutRules(
             titles=titles,
-            short_titles=frozenset(section_data["short_titles"]),
-            suffix_titles=frozenset(section_data["suffix_titles"]),
-            prefix_titles=frozenset(section_data["prefix_titles"]),
-            spoken=compiled("spoken"),
-            stale=compiled("stale"),
-            stale_tail=compiled("stale_tail"),
-            restart=compiled("restart"),
-            one_line=frozenset(section_data["one_line"]),
-            line_starts={word: name for name, words in section_data["line_starts"].items() for word in words},
-            speakers={who: name for name, whos in section_data["speakers"].items() for who in whos},
-            line_starts_not_in=frozenset(section_data["line_starts_not_in"]),
-            one_sentence=frozenset(section_data["one_sentence"]),
-            yes=frozenset(section_data["yes_words"]),
-            no=frozenset(section_data["no_words"]),
+            short_titles=frozenset(sections.short_titles),
+            suffix_titles=frozenset(sections.suffix_titles),
+            prefix_titles=frozenset(sections.prefix_titles),
+            speakers={who: name for name, whos in sections.speakers.items() for who in whos},
+            spoken=_one_pattern(sections.spoken),
+            stale=_one_pattern(sections.stale),
+            stale_tail=_one_pattern(sections.stale_tail),
+            restart=_one_pattern(sections.restart),
+            one_line=frozenset(sections.one_line),
+            line_starts={word: name for name, words in sections.line_starts.items() for word in words},
+            line_starts_not_in=frozenset(sections.line_starts_not_in),
+            one_sentence=frozenset(sections.one_sentence),
+            yes=frozenset(sections.yes_words),
+            no=frozenset(sections.no_words),
         )
     )
     try:
         assertions = Assertions([c.model_dump() for c in cues])
     except ValueError as error:
         raise PackError(cue_shown, line_of(cue_lines, ("cues",)), "cues", str(error)) from None
-    reader = Reader(normalizer, layout, matcher, conditions, assertions, section_data["assertion"])
-    judging: dict[str, Any] = {}
-    for name in ("facts", "requirements", "alerts", "flags"):
-        content, shown, lines = _file(folder, f"{name}.yaml")
-        judging[name] = content
-        judging[f"{name}_lines"] = (shown, lines)
-    cases = _case_rules(folder, head, judging)
-    # Facts that only queries and flags ask for stand in files of their own, after those that decide statuses.
-    for extra in ("query_facts", "flag_facts"):
-        content, shown, lines = _file(folder, f"{extra}.yaml")
-        for name, spec in ((content or {}).get("facts") or {}).items():
-            if name in judging["facts"]["facts"]:
-                raise PackError(shown, line_of(lines, ("facts", name)), f"facts.{name}", "is defined already")
-            judging["facts"]["facts"][name] = spec
-    candidates: CandidateFile | None = None
-    shown, lines = f"{folder.name}/candidate_codes.yaml", {}
-    if (folder / "candidate_codes.yaml").is_file():
-        content, shown, lines = _file(folder, "candidate_codes.yaml")
-        candidates = _validated(CandidateFile, content, shown, lines)
-        for name, spec in candidates.facts.items():
-            if name in judging["facts"]["facts"]:
-                raise PackError(shown, line_of(lines, ("facts", name)), f"facts.{name}", "is defined already")
-            judging["facts"]["facts"][name] = spec
-    if cases.cite_when is not None and cases.cite_when not in judging["facts"]["facts"]:
-        raise PackError(f"{folder.name}/cases.yaml", None, "cite_when", f"{cases.cite_when!r} is not known")
+    reader = Reader(normalizer, layout, matcher, conditions, assertions, sections.assertion)
     digest = hashlib.sha256()
     for place in (common, folder):
         for path in _all_files(place):
@@ -399,24 +310,111 @@ def _load(folder: Traversable | Path) -> Pack:
         cues=cues,
         reader=reader,
         dates=DateReader.from_yaml(common / "dates.yaml"),
-        queries=_query_book(folder, head.codes[head.default_code]),
+        queries=queries,
         judging=judging_for(judging, head.codes[head.default_code]),
         family_judging=judging,
         candidates=candidates,
-        candidate_lines=(shown, lines),
+        candidate_lines=candidate_lines,
         section_titles=titles,
-        age_patterns=[re.compile(p, re.I) for p in section_data["age"]],
+        age_patterns=[re.compile(p, re.I) for p in sections.age],
         authors=Authors(common / "authors.yaml"),
         cases=cases,
     )
 
 
+def _normalizer(cue_words: Iterable[str], literals: Set[str]) -> Normalizer:
+    words = _common_file("words.yaml", WordsFile)[0]
+    return Normalizer(
+        words.abbreviations,
+        words.spellings or {},
+        [*(words.not_typos or []), *cue_words],
+        literals | set(cue_words),
+        words.mended or [],
+    )
+
+
+def normal_words(phrase: str) -> list[str]:
+    """A phrase as the patterns of a vocabulary see it, its own words never taken for misspellings."""
+    return _normalizer((), set(phrase.lower().split())).words(phrase).norm
+
+
+def _common_file(name: str, model: type[ModelT]) -> tuple[ModelT, PackFile]:
+    content, shown, lines = file_of(_common(), name)
+    return validated(model, content, shown, lines), PackFile(shown, lines)
+
+
+def _section_titles(sections: SectionsFile, file: PackFile) -> dict[str, str]:
+    """The section of every title. A title that stands under two sections is refused."""
+    titles: dict[str, str] = {}
+    for name, entry in sections.titles.items():
+        for i, title in enumerate(entry):
+            if titles.setdefault(title, name) != name:
+                raise file.error(("titles", name, i), f"{title!r} stands under {titles[title]} already")
+    for key in ("line_starts", "line_starts_not_in", "one_line", "one_sentence", "assertion"):
+        file.all_known(getattr(sections, key), sections.titles, (key,), "no section is called")
+    return titles
+
+
+def _one_pattern(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    return re.compile("|".join(_any_space(p) for p in patterns), re.I) if patterns else None
+
+
+def _vocabularies(folder: Traversable | Path) -> list[tuple[str, Lines, Vocabulary]]:
+    place = folder / "vocabulary"
+    files = sorted(f.name for f in place.iterdir() if f.name.endswith(".yaml")) if place.is_dir() else []
+    if not files:
+        raise PackError(f"{folder.name}/vocabulary", None, "", "is missing: it holds the words of the pack")
+    found: list[tuple[str, Lines, Vocabulary]] = []
+    for name in files:
+        content, shown, lines = file_of(folder, f"vocabulary/{name}")
+        found.append((shown, lines, validated(Vocabulary, content, shown, lines)))
+    return found
+
+
+def _matcher(
+    head: PackHead, vocabularies: Sequence[tuple[str, Lines, Vocabulary]], macros: Mapping[str, str]
+) -> tuple[Matcher, dict[int, Conditions]]:
+    """The rules made ready, in the order of the files, and their side conditions by number."""
+    matcher = Matcher(macros)
+    conditions: dict[int, Conditions] = {}
+    seen: dict[str, str] = {}
+    order = 0
+    for shown, lines, vocabulary in vocabularies:
+        file = PackFile(shown, lines)
+        element = vocabulary.element
+        if element not in head.elements:
+            hint = did_you_mean(element, head.elements)
+            raise file.error(("element",), f"{element!r} is not declared in pack.yaml{hint}")
+        for i, spec in enumerate(vocabulary.rules):
+            at: tuple[str | int, ...] = ("rules", i)
+            name = f"{element}.{spec.id}"
+            if name in seen:
+                raise file.error((*at, "id"), f"{spec.id!r} stands twice ({seen[name]})")
+            seen[name] = f"{shown}:{line_of(lines, (*at, 'id'))}"
+            if head.elements[element]:
+                what = f"no declared value of {element} is"
+                file.known(spec.value, head.elements[element], (*at, "value"), what)
+            if not spec.examples.match or not spec.examples.no_match:
+                needs = f"rule {spec.id!r} needs a sentence it must match and one it must not"
+                raise file.error((*at, "examples"), needs)
+            for key in ("sections", "not_sections"):
+                file.all_known(getattr(spec, key) or (), head.sections, (*at, key), "no section is called")
+            file.all_known(spec.blocks or (), head.elements, (*at, "blocks"), "no element is called")
+            data = spec.model_dump(exclude_none=True) | {"overlap": vocabulary.overlap}
+            try:
+                matcher.add(Rule(name, element, spec.value, list(spec.match), order, data))
+                held = Conditions.build(data, macros)
+            except (PatternError, re.error) as error:
+                raise file.error(at, str(error)) from None
+            if any(v not in (None, 0, frozenset()) for v in vars(held).values()):
+                conditions[order] = held
+            order += 1
+    return matcher, conditions
+
+
 def judging_for(judging: dict[str, Any], spec: CodeSpec) -> dict[str, Any]:
     """A family's facts, requirements, alerts and flags as they read for one of its codes."""
-    return {
-        key: value if key.endswith("_lines") else filled(value, spec.words, spec.all_lists)
-        for key, value in judging.items()
-    }
+    return {key: filled(value, spec.words, spec.all_lists) for key, value in judging.items()}
 
 
 def _query_book(folder: Traversable | Path, spec: CodeSpec) -> QueryBook:
@@ -425,43 +423,76 @@ def _query_book(folder: Traversable | Path, spec: CodeSpec) -> QueryBook:
     )
 
 
-def _case_rules(folder: Traversable | Path, head: PackHead, judging: dict[str, Any]) -> CaseRules:
-    """The pack's cases.yaml, where it has one; its facts and rules become part of `judging`."""
-    if not (folder / "cases.yaml").is_file():
-        return CaseRules()
-    content, shown, lines = _file(folder, "cases.yaml")
-    cases: CaseRules = _validated(CaseRules, content, shown, lines)
-    facts = judging["facts"]["facts"]
-    requirements = {item["id"]: item for item in judging["requirements"]["requirements"]}
+_Files = dict[str, tuple[Any, str, Lines]]
 
-    def known(names: Iterable[str], among: Iterable[str], *path: str | int) -> None:
-        for name in names:
-            if name not in among:
-                raise PackError(shown, line_of(lines, path), ".".join(map(str, path)), f"{name!r} is not known")
 
-    for i, course in enumerate(cases.course):
-        known([course.requirement], requirements, "course", i)
-        known([course.element], head.elements, "course", i)
-        known(course.order, head.elements[course.element], "course", i)
-    for key in ("states", "everywhere", "follow_up", "opinions", "corrects"):
-        known(getattr(cases, key), head.elements, key)
-    known(cases.cite_context, requirements, "cite_context")
-    for name, spec in cases.facts.items():
-        if name in facts:
-            raise PackError(shown, line_of(lines, ("facts", name)), f"facts.{name}", "is defined already")
-        known(spec.get("apart", ()), facts, "facts", name)
-        facts[name] = spec
-    known(cases.rules, requirements, "rules")
-    for requirement, rules in cases.rules.items():
-        for i, rule in enumerate(rules):
-            path = ("rules", requirement, i)
-            known([*rule.get("evidence", ()), *rule.get("a", ()), *rule.get("b", ())], facts, *path)
-            try:
-                compile_expression(rule["when"], facts)
-            except (ExpressionError, KeyError) as error:
-                raise PackError(shown, line_of(lines, path), ".".join(map(str, path)), str(error)) from None
-        requirements[requirement]["rules"] = [*rules, *requirements[requirement]["rules"]]
-    return cases
+def _judging(
+    folder: Traversable | Path, head: PackHead, tags: frozenset[str]
+) -> tuple[dict[str, Any], CaseRules, CandidateFile | None, tuple[str, Lines]]:
+    """Facts, requirements, alerts and flags as they stand in the files, checked as they read for every code."""
+    files: _Files = {name: file_of(folder, f"{name}.yaml") for name in NEEDED}
+    files |= {n: file_of(folder, f"{n}.yaml") for n in OPTIONAL if (folder / f"{n}.yaml").is_file()}
+    checked: list[_Files] = []
+    for spec in head.codes.values():
+        read = {n: (filled(c, spec.words, spec.all_lists), s, li) for n, (c, s, li) in files.items()}
+        if read not in checked:
+            _check_rules(read, head, tags)
+            checked.append(read)
+    cases = validated(CaseRules, *files["cases"]) if "cases" in files else CaseRules()
+    candidates = validated(CandidateFile, *files["candidate_codes"]) if "candidate_codes" in files else None
+    facts = {**files["facts"][0]["facts"], **cases.facts}
+    # Facts that only queries and flags ask for stand in files of their own, after those that decide statuses.
+    for extra in ("query_facts", "flag_facts"):
+        facts |= files[extra][0]["facts"] if extra in files else {}
+    facts |= candidates.facts if candidates is not None else {}
+    requirements = files["requirements"][0]
+    # Rules of cases stand before those of requirements.yaml.
+    with_cases = [
+        {**item, "rules": [*cases.rules.get(item["id"], ()), *item["rules"]]} for item in requirements["requirements"]
+    ]
+    judging = {
+        "facts": {"facts": facts},
+        "requirements": {**requirements, "requirements": with_cases},
+        "alerts": files["alerts"][0],
+        "flags": files["flags"][0] if "flags" in files else {"flags": []},
+    }
+    shown, lines = (
+        files["candidate_codes"][1:] if candidates is not None else (f"{folder.name}/candidate_codes.yaml", {})
+    )
+    return judging, cases, candidates, (shown, lines)
+
+
+def _check_rules(files: _Files, head: PackHead, tags: frozenset[str]) -> None:
+    """Check a pack's rules as they read for one code. Raises PackError."""
+    names = PackNames(head, tags)
+
+    def read(name: str, model: type[ModelT]) -> tuple[PackFile, ModelT]:
+        content, shown, lines = files[name]
+        return PackFile(shown, lines), validated(model, content, shown, lines)
+
+    requirement_file, requirements = read("requirements", RequirementsFile)
+    alert_file, alerts = read("alerts", AlertsFile)
+    alert_ids = [alert.id for alert in alerts.alerts]
+    requirement_ids = [spec.id for spec in requirements.requirements]
+    names.add_facts(*read("facts", FactsFile))
+    names.check_raised(alert_file, alerts)
+    names.check_requirements(requirement_file, requirements, alert_ids)
+    if "cases" in files:
+        names.check_cases(*read("cases", CaseRules), requirement_ids)
+    for extra in ("query_facts", "flag_facts"):
+        if extra in files:
+            names.add_facts(*read(extra, FactsFile))
+    flag_ids: list[str] = []
+    if "flags" in files:
+        flag_file, flags = read("flags", FlagsFile)
+        names.check_raised(flag_file, flags)
+        flag_ids = [flag.id for flag in flags.flags]
+    if "candidate_codes" in files:
+        file, candidates = read("candidate_codes", CandidateFile)
+        names.add_facts(file, FactsFile(facts=candidates.facts))
+        more = (("alert", alert_ids), ("gap", requirement_ids), ("flag", flag_ids))
+        names.check_candidates(file, candidates, {f"{kind}_{one}" for kind, ids in more for one in ids})
+    names.check_queries(*read("queries", QueryFile), requirement_ids)
 
 
 def _any_space(pattern: str) -> str:

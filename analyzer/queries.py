@@ -19,7 +19,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from analyzer.errors import PackError
-from analyzer.querylint import Lines, QueryRules, load_checked, shipped_rules
+from analyzer.pack_files import Lines
+from analyzer.querylint import QueryRules, load_checked, shipped_rules
 from analyzer.report import CombinedQuery, Evidence, Indicator, Query, Requirement, Status
 from analyzer.yamlfile import line_of
 

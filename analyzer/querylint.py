@@ -14,16 +14,16 @@ from functools import cache, cached_property
 from importlib.resources.abc import Traversable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from analyzer.errors import PackError
+from analyzer.pack_files import Lines, ModelT, validated
 from analyzer.report import Query
 from analyzer.yamlfile import line_of, read_yaml
 
 Span = tuple[int, int]
-Lines = dict[tuple[str | int, ...], int]
 Where = Literal["title", "question", "option", "any"]
 Kind = Literal[
     "words",
@@ -40,7 +40,6 @@ Kind = Literal[
     "quote_in_record",
     "quote_length",
 ]
-ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _TICK = re.compile(r"[ \t]*(?:[-*] )?[\[(]([ xX*✓✗])[\])] ?(\S.*)")
 _BULLET = re.compile(r'- "(.+)"(?: \.\.\.)? \(.*\)')
@@ -149,12 +148,7 @@ def load_checked(
     """A YAML file as a model, how the file is named in errors, and its lines. Raises PackError for a broken file."""
     shown = "/".join(Path(str(file)).parts[-2:])
     content, lines = read_yaml(file, shown)
-    try:
-        return model.model_validate(fill(content) if fill else content), shown, lines
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = tuple(first["loc"])
-        raise PackError(shown, line_of(lines, path), ".".join(map(str, path)), first["msg"]) from None
+    return validated(model, fill(content) if fill else content, shown, lines), shown, lines
 
 
 @dataclass(slots=True)

@@ -18,7 +18,8 @@ from analyzer.codes import NOTE_FIELDS, CodeEntry, CodeTable
 from analyzer.errors import PackError
 from analyzer.filling import filled
 from analyzer.note import IsoDate
-from analyzer.packs import CodeSpec, Pack, available_packs, load_pack
+from analyzer.pack_files import CodeSpec
+from analyzer.packs import Pack, available_packs, load_pack
 from analyzer.yamlfile import line_of, read_yaml
 
 PAGE_FILE, FACTS_FILE = "reference_page.yaml", "reference.yaml"

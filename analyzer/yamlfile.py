@@ -32,7 +32,7 @@ def read_yaml(file: Path | Traversable, shown: str) -> tuple[Any, dict[tuple[str
         raise PackError(shown, line, "", f"is not valid YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         raise PackError(shown, None, "", f"is not valid YAML: {type(error).__name__}") from None
-    lines: dict[tuple[str | int, ...], int] = {}
+    lines: dict[tuple[str | int, ...], int] = {(): 1}
     if node is not None:
         _walk(node, (), lines, shown)
     return content, lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,9 +12,17 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
+import analyzer.cli as cli
+from analyzer import packs
+from analyzer.analyze import Analyzer
 from analyzer.assessment import Judge
-from analyzer.errors import PackError
+from analyzer.audit.coverage import coverage
+from analyzer.errors import ChartgapError, PackError
+from analyzer.note import Note
+from analyzer.pack_scaffold import new_pack
 from analyzer.packcheck import ExampleResult, check_pack
 from analyzer.packs import Pack, available_packs, load_pack
 
@@ -88,19 +97,24 @@ rules:
 """
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The shipped pack with a vocabulary of one word, so that it loads fast."""
-    pack = tmp_path / "pack"
-    shutil.copytree(ROOT / "patterns" / SHIPPED, pack, ignore=shutil.ignore_patterns("vocabulary"))
-    (pack / "vocabulary").mkdir()
-    # Rules for candidate codes and claims rest on flags and have examples over the whole vocabulary.
-    (pack / "candidate_codes.yaml").unlink()
-    (pack / "claims.yaml").unlink()
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack as `packs new` writes it, with a further word, facts and flags to break."""
+    pack, _files = new_pack("pack", "L89.154", tmp_path_factory.mktemp("small"))
+    head = (pack / "pack.yaml").read_text(encoding="utf-8")
+    (pack / "pack.yaml").write_text(
+        head.replace("elements:\n", "elements:\n  body_part: [elsewhere]\n"), encoding="utf-8"
+    )
     (pack / "vocabulary" / "patch.yaml").write_text(VOCABULARY, encoding="utf-8")
-    (pack / "flags.yaml").write_text(FLAGS, encoding="utf-8")
-    (pack / "flag_facts.yaml").write_text(FACTS, encoding="utf-8")
+    for name, content in FILES.items():
+        (pack / name).write_text(content, encoding="utf-8")
     return pack
+
+
+@pytest.fixture
+def folder(small: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may break."""
+    return Path(shutil.copytree(small, tmp_path / "pack"))
 
 
 FLAGS = """\
@@ -112,6 +126,30 @@ FACTS = """\
 facts:
   patched: {find: body_part, value: elsewhere}
 """
+CASES = """\
+states: [symptom]
+cite_context: [side]
+facts:
+  sides_apart: {apart: [side_said, denied]}
+rules:
+  side:
+    - {status: conflicting, when: sides_apart, reason: "Two sides.", a: [side_said], b: [denied]}
+"""
+CANDIDATES = """\
+example_date: 2026-03-02
+facts:
+  odd: {when: "patched and named"}
+rules:
+  - id: other
+    when: "odd and gap_side and flag_first"
+    code: L89.156
+    relation: query
+    reason: "Another stage."
+    evidence: [odd]
+    source: TAB
+    examples: {match: [{text: "x"}], no_match: [{text: "y"}]}
+"""
+FILES = {"flags.yaml": FLAGS, "flag_facts.yaml": FACTS, "cases.yaml": CASES, "candidate_codes.yaml": CANDIDATES}
 
 
 class TestTheCheck:
@@ -125,7 +163,7 @@ class TestTheCheck:
         return [f"{r.line} {r.rule} {r.kind}: {r.message}" for r in found]
 
     def test_a_good_one(self, folder: Path) -> None:
-        found = [r for r in check_pack(load_pack(folder)) if r.file.startswith("pack/")]
+        found = [r for r in check_pack(load_pack(folder)) if r.file == "pack/vocabulary/patch.yaml"]
         assert [(r.kind, r.ok, r.todo, r.message) for r in found] == [
             ("match", True, False, ""),
             ("no_match", True, False, ""),
@@ -145,7 +183,11 @@ class TestTheCheck:
         assert told == ["8 body_part.patch match: does not match"]
 
     def test_another_value_takes_the_words(self, folder: Path) -> None:
-        longer = VOCABULARY.replace("value: elsewhere", "value: further").replace("'elbow patch'", "'left elbow patch'")
+        longer = (
+            VOCABULARY.replace("id: patch", "id: longer")
+            .replace("value: elsewhere", "value: further")
+            .replace("'elbow patch'", "'left elbow patch'")
+        )
         longer = longer.replace('"An elbow', '"A left elbow').replace("A second elbow", "An elbow")
         (folder / "vocabulary" / "longer.yaml").write_text(longer, encoding="utf-8")
         head = folder / "pack.yaml"
@@ -157,7 +199,7 @@ class TestTheCheck:
     def test_a_known_miss_is_no_failure(self, folder: Path) -> None:
         assert self.checked(folder, "vocabulary/patch.yaml", "}\n", ', todo: ["The patch on the elbow."]}\n') == []
         known = [r for r in check_pack(load_pack(folder)) if r.todo]
-        assert [(r.kind, r.ok, r.sentence) for r in known if r.file.startswith("pack/")] == [
+        assert [(r.kind, r.ok, r.sentence) for r in known if r.file == "pack/vocabulary/patch.yaml"] == [
             ("todo", False, "The patch on the elbow.")
         ]
 
@@ -201,41 +243,13 @@ class Break:
     file: str
     old: str
     new: str
-    at: str | None
+    at: str
     key: str
     reason: str
 
 
-PATCH = "vocabulary/patch.yaml"
-RULE = "id: patch"
-BROKEN = [
-    Break("unknown element", PATCH, "element: body_part", "element: bodypart", "element:", "element", "not declared"),
-    Break("undeclared value", PATCH, "value: elsewhere", "value: somewhere", RULE, "rules.0.value", "no declared"),
-    Break("no sentence to match", PATCH, '["An elbow patch."]', "[]", RULE, "rules.0.examples", "needs a"),
-    Break("no sentence to leave", PATCH, '["A second elbow patch."]', "[]", RULE, "rules.0.examples", "needs a"),
-    Break("no examples", PATCH, "    examples:", "    # examples:", RULE, "rules.0.examples", "Field required"),
-    Break("no source", PATCH, "    source: project\n", "", RULE, "rules.0.source", "Field required"),
-    Break("bad pattern", PATCH, "'elbow patch'", "'elbow (patch'", RULE, "rules.0", "unterminated subpattern"),
-    Break("bad side condition", PATCH, "'second'", "'(second'", RULE, "rules.0", "unterminated subpattern"),
-    Break("begins with anything", PATCH, "'elbow patch'", r"'\w+ patch'", RULE, "rules.0", "must begin with a word"),
-    Break("may match nothing", PATCH, "'elbow patch'", "'(?:elbow)?'", RULE, "rules.0", "must begin with a word"),
-    Break("unknown macro", PATCH, "'elbow patch'", "'{elbows} patch'", RULE, "rules.0", "unknown macro {elbows}"),
-    Break("no pattern", PATCH, "['elbow patch']", "[]", "    match:", "rules.0.match", "at least 1 item"),
-    Break("pattern of the wrong type", PATCH, "['elbow patch']", "elbow", "    match:", "rules.0.match", "valid list"),
-    Break("unknown key", PATCH, "not_before:", "not_befor:", "not_befor:", "rules.0.not_befor", "not permitted"),
-    Break("key twice", PATCH, "    sections: [plan]", "    value: elsewhere", "    value: elsewhere", "value", "twice"),
-    Break("no YAML", PATCH, "['elbow patch']", "['elbow patch'", "not_before", "", "not valid YAML"),
-    Break("a tab", PATCH, "    match:", "\tmatch:", "\tmatch:", "", "not valid YAML"),
-    Break("no mapping", PATCH, VOCABULARY, "- patch\n", "- patch", "", "valid dictionary"),
-    Break("wrong type in the head", "pack.yaml", "shown: [", "shown: 3 # [", "shown:", "shown", "valid list"),
-    Break("unknown key in the head", "pack.yaml", "shown: [", "shwn: []\nshown: [", "shwn:", "shwn", "not permitted"),
-    Break("unknown fact", "flags.yaml", "patched and", "mended and", "id: second", "second.when", "'mended'"),
-    Break("open parenthesis", "flags.yaml", 'patched)"', 'patched"', "id: second", "second.when", "too early"),
-    Break("stray parenthesis", "flags.yaml", 'patched)"', 'patched))"', "id: second", "second.when", "past ')'"),
-    Break("unreadable sign", "flags.yaml", "patched and", "patched &", "id: second", "second.when", "cannot read"),
-    Break("unknown evidence", "flags.yaml", "[patched]", "[mended]", "id: second", "second.when", "'mended'"),
-    Break("a fact twice", "flag_facts.yaml", "patched:", "inpatient:", "inpatient", "facts.inpatient", "already"),
-]  # fmt: skip
+PATCH, FACT, FLAG = "vocabulary/patch.yaml", "facts.yaml", "flags.yaml"
+BROKEN = [Break(**one) for one in yaml.safe_load((ROOT / "tests" / "pack_breaks.yaml").read_text(encoding="utf-8"))]
 
 
 def refused(folder: Path) -> PackError:
@@ -248,7 +262,7 @@ class TestBrokenPacks:
     def test_the_unbroken_one_loads(self, folder: Path) -> None:
         pack = load_pack(folder)
         Judge(pack.judging, pack.dates)
-        assert pack.id == SHIPPED
+        assert pack.id == "pack"
 
     @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.name)
     def test_refused(self, folder: Path, case: Break) -> None:
@@ -258,7 +272,7 @@ class TestBrokenPacks:
         broken = _last_replaced(text, case.old, case.new)
         file.write_text(broken, encoding="utf-8")
         error = refused(folder)
-        line = max(i for i, row in enumerate(broken.splitlines(), start=1) if case.at is not None and case.at in row)
+        line = max(i for i, row in enumerate(broken.splitlines(), start=1) if case.at in row)
         assert (error.file, error.line, error.key) == (f"pack/{case.file}", line, case.key)
         assert case.reason in error.reason
         assert str(error).startswith(f"pack/{case.file}:{line}: ")
@@ -272,12 +286,42 @@ class TestBrokenPacks:
         assert (error.file, error.line, error.key) == (f"pack/{PATCH}", 3, "rules.0")
         assert "circle" in error.reason
 
-    @pytest.mark.parametrize(
-        "file", ["macros.yaml", "facts.yaml", "requirements.yaml", "alerts.yaml", "flags.yaml", "queries.yaml"]
-    )
+    def test_a_fact_may_not_rest_on_a_later_one(self, folder: Path) -> None:
+        file = folder / FACT
+        lines = file.read_text(encoding="utf-8").splitlines()
+        lines.insert(2, "  early: {any: [named]}")
+        file.write_text("\n".join(lines), encoding="utf-8")
+        at = next(i for i, row in enumerate(lines, start=1) if row.startswith("  named:"))
+        error = refused(folder)
+        assert str(error) == (
+            f"pack/facts.yaml:3: facts.early.any: rests on 'named', which stands below (line {at}): "
+            "a fact may rest on facts above it"
+        )
+
+    def test_a_flag_with_one_message_twice(self, folder: Path) -> None:
+        (folder / FLAG).write_text(FLAGS + FLAGS.splitlines(keepends=True)[1], encoding="utf-8")
+        error = refused(folder)
+        assert (error.file, error.line, error.key) == (f"pack/{FLAG}", 4, "flags.2.id")
+
+    @pytest.mark.parametrize("file", ["macros.yaml", "flags.yaml", "flag_facts.yaml", "candidate_codes.yaml"])
+    def test_a_file_that_may_be_left_out(self, folder: Path, file: str) -> None:
+        if file == "macros.yaml":
+            symptom = folder / "vocabulary" / "symptom.yaml"
+            text = symptom.read_text(encoding="utf-8")
+            symptom.write_text(text.replace("'{about_pain}'", "medication"), encoding="utf-8")
+        elif file != "candidate_codes.yaml":
+            (folder / "candidate_codes.yaml").unlink()
+            (folder / "flags.yaml").unlink()
+        (folder / file).unlink(missing_ok=True)
+        assert load_pack(folder).id == "pack"
+
+    @pytest.mark.parametrize("file", ["pack.yaml", "facts.yaml", "requirements.yaml", "alerts.yaml", "queries.yaml"])
     def test_a_file_is_missing(self, folder: Path, file: str) -> None:
         (folder / file).unlink()
         error = refused(folder)
+        if file == "pack.yaml":
+            assert "no pack of this name" in error.reason
+            return
         assert (error.file, error.line) == (f"pack/{file}", None)
         assert re.search(r"missing|cannot be read", error.reason)
 
@@ -299,9 +343,168 @@ class TestBrokenPacks:
         assert error.key.startswith("facts")
         assert "'mended'" in error.reason
 
+    def test_two_packs_of_one_name(self, folder: Path, tmp_path: Path) -> None:
+        other = Path(shutil.copytree(folder, tmp_path / "other" / "pack"))
+        assert [i.id for i in available_packs([folder, folder.parent / "pack"])].count("pack") == 1
+        with pytest.raises(PackError) as caught:
+            available_packs([folder, other])
+        assert str(caught.value).startswith("pack/pack.yaml:2: id: 'pack' is the name of the pack in ")
+
+    def test_a_given_pack_stands_before_a_shipped_one(self, folder: Path) -> None:
+        head = folder / "pack.yaml"
+        head.write_text(head.read_text(encoding="utf-8").replace("L89.154", "M48.38"), encoding="utf-8")
+        assert (
+            Analyzer("M48.38", pack_folders=[folder]).report(Note(note_id="n", text="Cough.")).provenance.pack == "pack"
+        )
+
+    def test_a_claim_rule_that_asks_for_an_unknown_flag(self, folder: Path) -> None:
+        rule = {"id": "r", "codes": "A.*", "when": {"flag": "frist"}, "message": "m", "source": "s"}
+        content = {"rules": [{**rule, "examples": {"match": ["A01"], "no_match": ["B01"]}}]}
+        (folder / "claims.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        error = refused(folder)
+        assert (error.file, error.line, error.key) == ("pack/claims.yaml", 5, "rules.0.when.flag")
+        assert "did you mean 'first'?" in error.reason
+
     def test_no_pack_of_this_name(self) -> None:
         with pytest.raises(PackError, match="nowhere: no pack of this name"):
             load_pack("nowhere")
+
+
+@pytest.fixture
+def common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what packs share, in its place."""
+    place = Path(shutil.copytree(ROOT / "patterns" / "common", tmp_path / "common"))
+    monkeypatch.setattr(packs, "_common", lambda: place)
+    return place
+
+
+class TestWhatPacksShare:
+    @pytest.mark.parametrize(
+        ("file", "old", "new", "at", "key", "reason"),
+        [
+            ("words.yaml", "\nabbreviations:\n", "\nabreviations:\n", "abreviations:", "abreviations", "ions'?"),
+            ("words.yaml", "\nmended: [", "\nmended: [3, ", "mended:", "mended.0", "this is 3: write it in quotes"),
+            (
+                "sections.yaml",
+                "\nsuffix_titles:",
+                "\nsufix_titles:",
+                "sufix_titles",
+                "sufix_titles",
+                "'suffix_titles'?",
+            ),
+            ("sections.yaml", "one_line: [family", "one_line: [famly", "one_line", "one_line", "'family_history'?"),
+            ("sections.yaml", "\n  plan: [", "\n  plan: [assessment, ", "  plan:", "titles.plan.0", "under assessment"),
+            ("sections.yaml", "\nage: [", "\nage: ['(', ", "age:", "age.0", "is no regular expression"),
+            (
+                "sections.yaml",
+                "family_history: family,",
+                "family_history: famly,",
+                "assertion:",
+                "assertion",
+                "'family'?",
+            ),
+            ("assertion.yaml", "  - category: TEMPLATE", "  - category: TEMPLAT", "TEMPLAT", "category", "'TEMPLATE'?"),
+            ("macros.yaml", "\nnum: ", "\nnum: 3 #", "num:", "num", "written as text"),
+            ("authors.yaml", "\nkinds:", "\nkindz:", "kindz:", "kindz", "'kinds'?"),
+        ],
+    )
+    def test_a_broken_file_is_refused(
+        self, folder: Path, common: Path, file: str, old: str, new: str, at: str, key: str, reason: str
+    ) -> None:
+        text = (common / file).read_text(encoding="utf-8")
+        assert old in text
+        broken = _last_replaced(text, old, new)
+        (common / file).write_text(broken, encoding="utf-8")
+        error = refused(folder)
+        line = max(i for i, row in enumerate(broken.splitlines(), start=1) if at in row)
+        assert (error.file, error.line) == (f"common/{file}", line)
+        assert key in error.key
+        assert reason in error.reason
+
+
+class TestNewPacks:
+    """`packs new` writes packs that pass their own examples, whatever the code is called."""
+
+    @pytest.mark.parametrize(
+        ("code", "title", "phrase"),
+        [
+            ("M54.50", None, None),
+            ("I10", "Essential hypertension", None),
+            ("N20.0", "Calculus", "kidney stone's"),
+        ],
+    )
+    def test_they_pass(self, tmp_path: Path, code: str, title: str | None, phrase: str | None) -> None:
+        place, files = new_pack("made-here", code, tmp_path, title=title, phrase=phrase)
+        assert "pack.yaml" in files
+        pack = load_pack(place)
+        failed = [shown(r) for r in check_pack(pack) if not (r.ok or r.todo)]
+        assert not failed
+        assert pack.head.default_code == code
+
+    @pytest.mark.parametrize(
+        ("name", "code", "title", "phrase", "told"),
+        [
+            ("Two Words", "M54.50", None, None, "small letters"),
+            ("one", "M54.5", None, None, "M54.5"),
+            ("one", "nonsense", None, None, "not written like"),
+            ("one", "I10", None, None, "--title"),
+            ("one", "M54.50", None, '"pain"', "phrase: use letters"),
+        ],
+    )
+    def test_what_cannot_be_made(
+        self, tmp_path: Path, name: str, code: str, title: str | None, phrase: str | None, told: str
+    ) -> None:
+        with pytest.raises(ChartgapError, match=re.escape(told)):
+            new_pack(name, code, tmp_path, title=title, phrase=phrase)
+        assert not list(tmp_path.iterdir())
+
+    def test_nothing_is_written_over(self, tmp_path: Path) -> None:
+        new_pack("one", "M54.50", tmp_path)
+        with pytest.raises(ChartgapError, match="is there already"):
+            new_pack("one", "M54.50", tmp_path)
+
+
+CLAIMS = """\
+Claim No,ICD10_1,ICD10_2,DX Codes
+1,L89.154,I10,
+2,l89154,,I10; E11.9
+3,Z99.89,M48.38,
+4,,,
+5,oops,I10,I10
+"""
+
+
+class TestCoverage:
+    def test_billed_codes_are_ranked_by_pack(self, folder: Path, tmp_path: Path) -> None:
+        claims = tmp_path / "claims.csv"
+        claims.write_text(CLAIMS, encoding="utf-8")
+        found = coverage(claims, [folder])
+        assert (found.rows, found.covered, found.unreadable) == (4, 3, 1)
+        assert [(p.pack, p.rows, [(c.code, c.rows) for c in p.codes]) for p in found.packs] == [
+            ("pack", 2, [("L89.154", 2)]),
+            (SHIPPED, 1, [("M48.38", 1)]),
+        ]
+        assert [(c.code, c.rows) for c in found.without] == [("I10", 3), ("E11.9", 1), ("Z99.89", 1)]
+
+    @pytest.mark.parametrize(
+        ("text", "told"), [("claim,amount\n1,2\n", "no column of billed codes"), ("claim,dx\n1,\n", "bills no codes")]
+    )
+    def test_what_cannot_be_counted(self, tmp_path: Path, text: str, told: str) -> None:
+        claims = tmp_path / "claims.csv"
+        claims.write_text(text, encoding="utf-8")
+        with pytest.raises(ChartgapError, match=told):
+            coverage(claims)
+
+    def test_the_command(self, folder: Path, tmp_path: Path) -> None:
+        claims = tmp_path / "claims.csv"
+        claims.write_text(CLAIMS, encoding="utf-8")
+        arguments = ["packs", "coverage", str(claims), "--pack-folder", str(folder), "--most", "1"]
+        printed = CliRunner().invoke(cli.app, arguments).stdout
+        assert re.search(r"rows with a pack +3 +75\.0%  of 4 rows", printed)
+        assert re.search(r"^pack +2 +50\.0%$", printed, flags=re.M)
+        assert "and 2 more" in printed
+        whole = json.loads(CliRunner().invoke(cli.app, [*arguments, "--json"]).stdout)
+        assert whole["packs"][0]["codes"][0]["title"].startswith("Pressure ulcer of sacral region")
 
 
 def _last_replaced(text: str, old: str, new: str) -> str:

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, NotRequired
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
 from analyzer.audit.cells import SEVERAL, read_table, write_table
@@ -27,6 +27,7 @@ from analyzer.audit.folder import AuditFolder, NoteFacts
 from analyzer.audit.outputs import REPORTS
 from analyzer.codes import CodeTable, normalise
 from analyzer.errors import InputError, PackError
+from analyzer.pack_files import file_of, validated
 from analyzer.packs import Examples, available_packs
 from analyzer.report import VERDICT_WORDS
 from analyzer.yamlfile import line_of, read_yaml
@@ -174,14 +175,8 @@ def claim_rules(pack_folder: str) -> tuple[ClaimRule, ...]:
     path = Path(pack_folder) / "claims.yaml"
     if not path.is_file():
         return ()
-    shown = f"{path.parent.name}/{path.name}"
-    content, lines = read_yaml(path, shown)
-    try:
-        rules = _RuleFile.model_validate(content).rules
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = tuple(first["loc"])
-        raise PackError(shown, line_of(lines, where), ".".join(map(str, where)), first["msg"]) from None
+    content, shown, lines = file_of(path.parent, path.name)
+    rules = validated(_RuleFile, content, shown, lines).rules
     for number, rule in enumerate(rules):
         if not rule.examples.match or not rule.examples.no_match:
             said = f"rule {rule.id!r} needs a code it must match and one it must not"
@@ -204,7 +199,7 @@ def read_claims(path: Path) -> tuple[list[Claim], list[tuple[int, str]]]:
     Raises InputError for a file that can't be read or whose columns name no codes or nothing to join by.
     """
     columns, rows = read_table(path)
-    meanings = _column_meanings(columns)
+    meanings = column_meanings(columns)
     named = set(meanings.values())
     if not named & {"codes", "procedures"}:
         raise InputError(f"{path}:1: no column of billed codes (such as codes, dx_codes or icd10)")
@@ -229,7 +224,7 @@ def read_claims(path: Path) -> tuple[list[Claim], list[tuple[int, str]]]:
         if key is None:
             unusable.append((line, "no encounter id, no note id, and no patient id with a date of service"))
             continue
-        written = _split(said.get("codes", []))
+        written = split_cells(said.get("codes", []))
         codes = [normalise(code) for code in written]
         if None in codes:
             unusable.append(
@@ -241,8 +236,8 @@ def read_claims(path: Path) -> tuple[list[Claim], list[tuple[int, str]]]:
             claim = claims[key] = Claim(name, one["encounter_id"], one["note_id"], one["patient_id"], day)
         claim.lines.append(line)
         _extend(claim.codes, [code for code in codes if code is not None])
-        _extend(claim.procedures, _split(said.get("procedures", [])))
-        _extend(claim.modifiers, _split(said.get("modifiers", [])))
+        _extend(claim.procedures, split_cells(said.get("procedures", [])))
+        _extend(claim.modifiers, split_cells(said.get("modifiers", [])))
     if not claims and not unusable:
         raise InputError(f"{path}: holds no claims")
     return list(claims.values()), unusable
@@ -255,7 +250,8 @@ def _join_key(one: dict[str, str], day: str) -> tuple[str, ...] | None:
     return ("patient_id", one["patient_id"], day) if one["patient_id"] and day else None
 
 
-def _column_meanings(columns: Sequence[str]) -> dict[str, str]:
+def column_meanings(columns: Sequence[str]) -> dict[str, str]:
+    """What each column of a claims file means, by its usual names (patterns/common/claims.yaml); others fall away."""
     content, _ = read_yaml(importlib.resources.files("patterns") / "common" / "claims.yaml", "common/claims.yaml")
     meanings: dict[str, str] = {}
     for column in columns:
@@ -268,7 +264,8 @@ def _column_meanings(columns: Sequence[str]) -> dict[str, str]:
     return meanings
 
 
-def _split(cells: Sequence[str]) -> list[str]:
+def split_cells(cells: Sequence[str]) -> list[str]:
+    """The codes in some cells, in capitals and as written; several may stand in one cell."""
     return [part.upper() for cell in cells for part in _SEPARATORS.split(cell) if part]
 
 

@@ -16,7 +16,7 @@ from analyzer.errors import CodeError
 
 
 class _CodeOrCommand(TyperGroup):
-    """Takes a code in place of a command: `codes M48.38` is `codes show M48.38`."""
+    """Takes a code in place of a command: `codes CODE` is `codes show M48.38`."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Put `show` before anything that is neither a command nor an option of this group."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -59,3 +62,73 @@ def packs_test(
         failed += counts["failed"]
     if failed:
         raise typer.Exit(EXIT_FAILED)
+
+
+@packs_app.command("words")
+def packs_words(
+    pack: Annotated[str, typer.Argument(metavar="PACK", help="A pack's name or folder.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A sentence, in quotes.")],
+    pack_folder: PackFolderOption = None,
+) -> None:
+    """Show a sentence as patterns see it, and what the pack finds in it."""
+    from analyzer.packs import load_pack
+
+    reading = load_pack(pack, pack_folder or ()).reader.read(text)
+    for words in reading.words:
+        typer.echo(" ".join(words.norm))
+    for m in reading.mentions:
+        typer.echo(f"  {m.element} {m.value}, {m.assertion}: {text[m.start : m.end]}")
+
+
+@packs_app.command("new")
+def packs_new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the pack and its folder, as in asthma-adult.")],
+    code: Annotated[str, typer.Option("--code", help="The ICD-10-CM code that the pack is about.")],
+    folder: Annotated[Path, typer.Option("--folder", help="Where the pack's folder is made.")] = Path(),
+    title: Annotated[
+        str | None, typer.Option("--title", help="Of the code. [default: as in the code table, where it is carried]")
+    ] = None,
+    phrase: Annotated[
+        str | None,
+        typer.Option("--phrase", help="How notes name the condition. [default: the title up to its first comma]"),
+    ] = None,
+) -> None:
+    """Write a small pack that passes its own examples, to start a pack of your own from."""
+    from analyzer.pack_scaffold import new_pack
+
+    place, written = new_pack(name, code, folder, title=title, phrase=phrase)
+    for path in written:
+        typer.echo(str(place / path))
+    typer.echo(f"Try it: chartgap packs test {place}")
+
+
+@packs_app.command("coverage")
+def packs_coverage(
+    claims: Annotated[Path, typer.Argument(metavar="CLAIMS.csv", help="Billed codes, one claim or claim line a row.")],
+    pack_folder: PackFolderOption = None,
+    most: Annotated[int, typer.Option("--most", min=1, help="Codes without a pack to print.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything counted as JSON.")] = False,
+) -> None:
+    """Rank the billed codes of a claims file by pack, and those that no pack covers."""
+    from analyzer.audit.coverage import coverage
+
+    found = coverage(claims, pack_folder or ())
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+        return
+
+    def line(name: str, rows: int, title: str = "") -> str:
+        return f"{name:<28} {rows:>8} {rows / found.rows:>7.1%}  {title}".rstrip()
+
+    typer.echo(line("rows with a pack", found.covered, f"of {found.rows} rows that bill a code"))
+    for pack in found.packs:
+        typer.echo(line(pack.pack, pack.rows))
+        for one in pack.codes:
+            typer.echo(line(f"  {one.code}", one.rows, one.title))
+    typer.echo(f"codes without a pack: {len(found.without)}")
+    for one in found.without[:most]:
+        typer.echo(line(f"  {one.code}", one.rows, one.title))
+    if len(found.without) > most:
+        typer.echo(f"  and {len(found.without) - most} more (--most, --json)")
+    if found.unreadable:
+        typer.echo(f"not written like a code: {found.unreadable}")
