@@ -44,8 +44,22 @@ from analyzer.weighing import leave_out_irrelevant, weigh
 
 _QUOTE_LEFT, _QUOTE_RIGHT, _QUOTE_MOST = 4, 6, 20
 _STOPS = {";", "|"}
+_OPENING, _CLOSING = "\"'“‘([<>≥≤~", ".,:;-–—/"
 _SPACE = re.compile(r"\s+")
 _in_json = json.encoder.encode_basestring_ascii
+
+
+def _opens(text: str, at: int) -> bool:
+    """Whether a quote may begin here: at a letter, digit, quote or bracket that no token runs on into."""
+    return (text[at].isalnum() or text[at] in _OPENING) and (
+        at == 0 or text[at - 1].isspace() or text[at - 1] in _OPENING
+    )
+
+
+def _closes(text: str, at: int) -> bool:
+    """Whether a quote may end before this place: not amid a token, nor at a stop, comma or space."""
+    amid = at < len(text) and text[at].isalnum() and not text[at - 1].isspace()
+    return not amid and not text[at - 1].isspace() and text[at - 1] not in _CLOSING
 
 
 class Analyzer:
@@ -475,8 +489,12 @@ class _Builder:
             if high >= len(words.norm) or words.norm[high] in _STOPS or high - low >= _QUOTE_MOST:
                 break
             high += 1
+        text, at = document.note.text, document.start
         start, end = words.starts[low], words.ends[high - 1]
-        while end > start and document.note.text[end - document.start - 1] in ".,:;":
+        # A quote begins at a word, not amid a date or at the comma before it, and does not end amid one.
+        while start < spot.start and not _opens(text, start - at):
+            start += 1
+        while end > spot.end and not _closes(text, end - at):
             end -= 1
         return min(start, spot.start), max(end, spot.end)
 
