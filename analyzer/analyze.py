@@ -83,7 +83,7 @@ class Analyzer:
             raise CodeError(problem.message)
         assert name is not None
         for info in self._infos:
-            if name in info.codes:
+            if info.covers(name):
                 pack = load_pack_cached(self._packs, info.id, self._folders)
                 pack.reader.plain = self._plain
                 member = Member.of(pack, name)
@@ -112,7 +112,7 @@ class Analyzer:
         return best_member(family, reading, note.date_of_service, about(note)) or default
 
     def _covers(self, name: str | None) -> bool:
-        return any(name in info.codes for info in self._infos)
+        return name is not None and any(info.covers(name) for info in self._infos)
 
     def pack(self, name: str) -> Pack:
         """A pack by its name, loaded once. Raises PackError for a name that is none."""

@@ -2,8 +2,8 @@
 
 A pack is `pack.yaml` beside `macros.yaml`, `vocabulary/*.yaml`, `facts.yaml`, `requirements.yaml`, `alerts.yaml`,
 `flags.yaml` and `queries.yaml`; `candidate_codes.yaml` and `cases.yaml` (rules for several notes judged together) may
-be left out. What packs share (words, assertion cues, section titles, dates, authors) lives in `patterns/common`. Packs
-of a hospital's own may lie in any folder.
+be left out. What packs share (words, assertion cues, section titles, dates, authors) lives in `patterns/common`; a pack
+may also use another pack's words and facts (`uses`). Packs of a hospital's own may lie in any folder.
 """
 
 from __future__ import annotations
@@ -131,8 +131,31 @@ class CodeSpec(_Strict):
         return {"target": self.target, "neighbours": self.neighbours, "regions": both, **self.lists}
 
 
+class Uses(_Strict):
+    """What a pack takes over from another: entries of its pack.yaml, its macros, vocabulary files and files of facts.
+
+    Entries that both packs have are the pack's own, but for `elements`, which add up. Facts taken over come before the
+    pack's own and may be asked for by them.
+    """
+
+    pack: str
+    head: list[Literal["elements", "linking", "sections", "inner_values"]] = Field(default_factory=list)
+    vocabulary: list[str] = Field(default_factory=list)
+    facts: list[Literal["facts", "cases", "query_facts"]] = Field(default_factory=list)
+
+
+FAMILY = "-"
+"""Ends a code that stands for every reportable code below it."""
+
+
+def covering(entries: Iterable[str], code: str) -> str | None:
+    """Which of a pack's code entries is a code's own: the code itself, else the longest family it belongs to."""
+    fitting = [e for e in entries if e == code or (e.endswith(FAMILY) and code.startswith(e.removesuffix(FAMILY)))]
+    return max(fitting, key=lambda e: (e == code, len(e)), default=None)
+
+
 class PackHead(_Strict):
-    """pack.yaml."""
+    """pack.yaml. Of several packs the one of the lowest `rank` is used where no code asks for another."""
 
     id: str
     title: str
@@ -147,6 +170,15 @@ class PackHead(_Strict):
     primary_fact: str | None = None
     code_set: str
     sources: dict[str, str]
+    rank: int = 0
+    uses: Uses | None = None
+
+    def spec(self, code: str) -> CodeSpec:
+        """What the pack says of a code that it covers. Raises KeyError for a foreign one."""
+        entry = covering(self.codes, code)
+        if entry is None:
+            raise KeyError(code)
+        return self.codes[entry]
 
 
 @dataclass(frozen=True)
@@ -158,6 +190,10 @@ class PackInfo:
     version: str
     codes: list[str]
     folder: str
+
+    def covers(self, code: str) -> bool:
+        """Whether the pack judges notes for this code."""
+        return covering(self.codes, code) is not None
 
 
 @dataclass
@@ -188,7 +224,7 @@ class Pack:
 
     def query_book(self, code: str) -> QueryBook:
         """The pack's questions as they read for one of its codes. Raises PackError."""
-        return _query_book(self.place, self.head.codes[code])
+        return _query_book(self.place, self.head.spec(code))
 
     @cached_property
     def shown_elements(self) -> dict[str, frozenset[str]]:
@@ -245,13 +281,38 @@ def _file(folder: Traversable | Path, name: str) -> tuple[Any, str, Lines]:
 
 
 def available_packs(folders: Sequence[str | Path] = ()) -> list[PackInfo]:
-    """Packs that ship with Chartgap and those in `folders`, by name. Raises PackError for an unreadable pack.yaml."""
-    out: list[PackInfo] = []
-    for folder in _folders(folders):
-        content, shown, lines = _file(folder, "pack.yaml")
-        head = _validated(PackHead, content, shown, lines)
-        out.append(PackInfo(head.id, head.title, head.version, list(head.codes), str(folder)))
-    return out
+    """Packs that ship with Chartgap and those in `folders`, by rank and name. Raises PackError for a bad pack.yaml."""
+    heads = [(_head(folder), str(folder)) for folder in _folders(folders)]
+    heads.sort(key=lambda h: h[0].rank)
+    return [PackInfo(head.id, head.title, head.version, list(head.codes), folder) for head, folder in heads]
+
+
+def _head(folder: Traversable | Path) -> PackHead:
+    """A folder's pack.yaml with what it takes over from the pack that it uses."""
+    content, shown, lines = _file(folder, "pack.yaml")
+    if isinstance(content, dict) and content.get("uses") is not None:
+        uses: Uses = _validated(
+            Uses, content["uses"], shown, {p[1:]: n for p, n in lines.items() if p[:1] == ("uses",)}
+        )
+        other, _, _ = _file(_used(folder, uses), "pack.yaml")
+        taken = {key: other[key] for key in uses.head if key in other}
+        if "elements" in taken and isinstance(content.get("elements"), dict):
+            taken["elements"] = {**taken["elements"], **content.pop("elements")}
+        content = {**taken, **content}
+    head: PackHead = _validated(PackHead, content, shown, lines)
+    if covering(head.codes, head.default_code) is None:
+        where = line_of(lines, ("default_code",))
+        raise PackError(shown, where, "default_code", f"{head.default_code!r} is none of the pack's codes")
+    return head
+
+
+def _used(folder: Traversable | Path, uses: Uses) -> Traversable | Path:
+    """The folder of a used pack: beside the pack itself, or among those that ship with Chartgap."""
+    roots = [*([folder.parent] if isinstance(folder, Path) else []), importlib.resources.files("patterns")]
+    for root in roots:
+        if (root / uses.pack / "pack.yaml").is_file():
+            return root / uses.pack
+    raise PackError(f"{folder.name}/pack.yaml", None, "uses.pack", f"no pack folder is called {uses.pack!r}")
 
 
 def load_pack(id_or_folder: str | Path, folders: Sequence[str | Path] = ()) -> Pack:
@@ -260,28 +321,32 @@ def load_pack(id_or_folder: str | Path, folders: Sequence[str | Path] = ()) -> P
     if (path / "pack.yaml").is_file():
         return _load(path)
     for folder in _folders(folders):
-        content, shown, lines = _file(folder, "pack.yaml")
-        if _validated(PackHead, content, shown, lines).id == str(id_or_folder):
+        if _head(folder).id == str(id_or_folder):
             return _load(folder)
     raise PackError(str(id_or_folder), None, "", "no pack of this name")
 
 
 def _load(folder: Traversable | Path) -> Pack:
     common = _common()
-    content, shown, lines = _file(folder, "pack.yaml")
-    head: PackHead = _validated(PackHead, content, shown, lines)
+    head = _head(folder)
+    uses = head.uses
+    used = _used(folder, uses) if uses is not None else None
+    places = [common, *([used] if used is not None else []), folder]
     macros: dict[str, str] = {}
-    for place in (common, folder):
+    for place in places:
         content, shown, lines = _file(place, "macros.yaml")
         for name, value in (content or {}).items():
             macros[name] = "|".join(value) if isinstance(value, list) else str(value)
     matcher = Matcher(macros)
     conditions: dict[int, Conditions] = {}
     vocabularies: list[tuple[str, Lines, Vocabulary]] = []
-    files = sorted(f.name for f in (folder / "vocabulary").iterdir() if f.name.endswith(".yaml"))
+    own = sorted(f.name for f in (folder / "vocabulary").iterdir() if f.name.endswith(".yaml"))
+    files = [(folder, name) for name in own]
+    if uses is not None and used is not None:
+        files = [*((used, f"{name}.yaml") for name in uses.vocabulary), *files]
     order = 0
-    for name in files:
-        content, shown, lines = _file(folder, f"vocabulary/{name}")
+    for place, name in files:
+        content, shown, lines = _file(place, f"vocabulary/{name}")
         vocabulary: Vocabulary = _validated(Vocabulary, content, shown, lines)
         allowed = head.elements.get(vocabulary.element)
         if allowed is None:
@@ -365,6 +430,8 @@ def _load(folder: Traversable | Path) -> Pack:
         content, shown, lines = _file(folder, f"{name}.yaml")
         judging[name] = content
         judging[f"{name}_lines"] = (shown, lines)
+    if uses is not None and used is not None:
+        _take_facts(used, uses, judging)
     cases = _case_rules(folder, head, judging)
     # Facts that only queries and flags ask for stand in files of their own, after those that decide statuses.
     for extra in ("query_facts", "flag_facts"):
@@ -385,7 +452,7 @@ def _load(folder: Traversable | Path) -> Pack:
     if cases.cite_when is not None and cases.cite_when not in judging["facts"]["facts"]:
         raise PackError(f"{folder.name}/cases.yaml", None, "cite_when", f"{cases.cite_when!r} is not known")
     digest = hashlib.sha256()
-    for place in (common, folder):
+    for place in places:
         for path in _all_files(place):
             digest.update(path[0].encode())
             digest.update(path[1].read_bytes())
@@ -399,8 +466,8 @@ def _load(folder: Traversable | Path) -> Pack:
         cues=cues,
         reader=reader,
         dates=DateReader.from_yaml(common / "dates.yaml"),
-        queries=_query_book(folder, head.codes[head.default_code]),
-        judging=judging_for(judging, head.codes[head.default_code]),
+        queries=_query_book(folder, head.spec(head.default_code)),
+        judging=judging_for(judging, head.spec(head.default_code)),
         family_judging=judging,
         candidates=candidates,
         candidate_lines=(shown, lines),
@@ -409,6 +476,18 @@ def _load(folder: Traversable | Path) -> Pack:
         authors=Authors(common / "authors.yaml"),
         cases=cases,
     )
+
+
+def _take_facts(used: Traversable | Path, uses: Uses, judging: dict[str, Any]) -> None:
+    """Put the facts of a used pack before the pack's own."""
+    taken: dict[str, Any] = {}
+    for name in uses.facts:
+        taken.update(_file(used, f"{name}.yaml")[0]["facts"])
+    shown, lines = judging["facts_lines"]
+    for name in judging["facts"]["facts"]:
+        if name in taken:
+            raise PackError(shown, line_of(lines, ("facts", name)), f"facts.{name}", f"is defined by {uses.pack}")
+    judging["facts"]["facts"] = {**taken, **judging["facts"]["facts"]}
 
 
 def judging_for(judging: dict[str, Any], spec: CodeSpec) -> dict[str, Any]:
