@@ -125,6 +125,23 @@ class Analyzer:
         linked, assessment = member.assess(reading, note.date_of_service, about(note))
         return _Builder(member, note, [Document(note, reading)], linked, assessment).report()
 
+    def reports_for(self, note: Note, codes: Sequence[str]) -> list[GapReport]:
+        """The gap reports of one note for several codes, in their order; the note's own code is not asked.
+
+        Each pack reads the note once, whatever the number of its codes. Raises CodeError as `Analyzer` does.
+        """
+        readings: dict[str, Reading] = {}
+        out: list[GapReport] = []
+        for code in codes:
+            member = self._member(code, note.date_of_service)
+            if member.pack.id not in readings:
+                readings[member.pack.id] = member.pack.reader.read(note.text)
+            asked = note.model_copy(update={"code": member.code})
+            reading = member.view(readings[member.pack.id])
+            linked, assessment = member.assess(reading, note.date_of_service, about(asked))
+            out.append(_Builder(member, asked, [Document(asked, reading)], linked, assessment).report())
+        return out
+
     def case(
         self,
         notes: Sequence[Note],
