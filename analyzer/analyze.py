@@ -23,6 +23,7 @@ from analyzer.judging import Spot
 from analyzer.linking import Linked
 from analyzer.members import Member, about
 from analyzer.note import Note
+from analyzer.pack_files import FAMILY
 from analyzer.packs import Pack, available_packs, load_pack, pack_covering
 from analyzer.reading.reader import Mention, Reading
 from analyzer.report import (
@@ -121,12 +122,13 @@ class Analyzer:
         if self.code != AUTO:
             return self._member(self.code, note.date_of_service)
         default = self._member(self._default, note.date_of_service)
-        family = [self._member(code, note.date_of_service) for code in default.pack.head.codes]
+        codes = [code for code in default.pack.head.codes if not code.endswith(FAMILY)]
+        family = [self._member(code, note.date_of_service) for code in codes]
         reading = default.pack.reader.read(note.text)
         return best_member(family, reading, note.date_of_service, about(note)) or default
 
     def _covers(self, name: str | None) -> bool:
-        return any(name in info.codes for info in self._infos)
+        return name is not None and any(info.covers(name) for info in self._infos)
 
     def pack(self, name: str) -> Pack:
         """A pack by its name, loaded once. Raises PackError for a name that is none."""
@@ -138,6 +140,23 @@ class Analyzer:
         reading = member.read(note.text)
         linked, assessment = member.assess(reading, note.date_of_service, about(note))
         return _Builder(member, note, [Document(note, reading)], linked, assessment).report()
+
+    def reports_for(self, note: Note, codes: Sequence[str]) -> list[GapReport]:
+        """The gap reports of one note for several codes, in their order; the note's own code is not asked.
+
+        Each pack reads the note once, whatever the number of its codes. Raises CodeError as `Analyzer` does.
+        """
+        readings: dict[str, Reading] = {}
+        out: list[GapReport] = []
+        for code in codes:
+            member = self._member(code, note.date_of_service)
+            if member.pack.id not in readings:
+                readings[member.pack.id] = member.pack.reader.read(note.text)
+            asked = note.model_copy(update={"code": member.code})
+            reading = member.view(readings[member.pack.id])
+            linked, assessment = member.assess(reading, note.date_of_service, about(asked))
+            out.append(_Builder(member, asked, [Document(asked, reading)], linked, assessment).report())
+        return out
 
     def case(
         self,

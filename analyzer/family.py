@@ -28,7 +28,7 @@ def best_member(
         linked, judged = member.assess(member.view(reading), service, about)
         if not judged.relevant or linked.focus != "target":
             continue
-        spec, head = member.pack.head.codes[member.code], member.pack.head
+        spec, head = member.pack.head.spec(member.code), member.pack.head
         own = sum(m.tied == "index" and m.assertion != "negated" for m in linked.reading.mentions)
         primary = judged.env.get(head.primary_fact or "", False)
         rank = (

@@ -39,7 +39,7 @@ class Member:
     @classmethod
     def of(cls, pack: Pack, code: str) -> Member:
         """Make ready. Raises PackError where an expression of the pack cannot be read, KeyError for a foreign code."""
-        spec: CodeSpec = pack.head.codes[code]
+        spec: CodeSpec = pack.head.spec(code)
         judge = Judge(judging_for(pack.family_judging, spec), pack.dates)
         rules: list[CandidateRule] = []
         if pack.candidates is not None:
@@ -56,7 +56,7 @@ class Member:
 
     def title(self, table: CodeTable) -> str:
         """The code's title: the table's, else the pack's own where the table does not carry the code."""
-        own = self.pack.head.codes[self.code].title
+        own = self.pack.head.spec(self.code).title
         try:
             return table.lookup(self.code).title
         except CodeError:
@@ -68,7 +68,7 @@ class Member:
 
     def view(self, reading: Reading) -> Reading:
         """A reading's mentions as this code tells regions apart: a copy, free to be written to."""
-        called = self.pack.head.codes[self.code].regions
+        called = self.pack.head.spec(self.code).regions
         site = self.pack.head.linking.site
         mentions = [
             replace(m, value=called.get(m.value, m.value)) if m.element == site else replace(m)
@@ -81,7 +81,7 @@ class Member:
     ) -> tuple[Linked, Assessment]:
         """Link and judge a reading for this code. The reading's mentions are written to."""
         linked = self.linker.link(reading, service, self.pack.age_of(reading.text))
-        return linked, self.judge.assess(linked, service, about)
+        return linked, self.judge.assess(linked, service, {**about, "judged_code": self.code})
 
     def document(self, note: Note, *, draft: bool = False) -> Document:
         """A note of a case, read."""
@@ -106,7 +106,8 @@ class Member:
         """The notes of a case judged as one. `whole` carries what is known of all of them."""
         linked = self.linker.link(merge(documents), whole.date_of_service, documents[0].age)
         find_apart(linked, self.pack.cases.same_event, self.pack.cases.vague)
-        return linked, self.judge.assess(linked, whole.date_of_service, about(whole))
+        known = {**about(whole), "judged_code": self.code}
+        return linked, self.judge.assess(linked, whole.date_of_service, known)
 
 
 def about(note: Note) -> dict[str, str | None]:

@@ -162,7 +162,7 @@ class DateConflictFact(Strict):
 
 class NoteFact(Strict):
     linked: Literal["note"]
-    key: Literal["setting", "author_role", "note_type", "code"]
+    key: Literal["setting", "author_role", "note_type", "code", "judged_code"]
     matches: Regex
 
 
@@ -424,8 +424,31 @@ class CodeSpec(Strict):
         return {"target": self.target, "neighbours": self.neighbours, "regions": both, **self.lists}
 
 
+class Uses(Strict):
+    """What a pack takes over from another: entries of its pack.yaml, its macros, vocabulary files and files of facts.
+
+    Entries that both packs have are the pack's own, but for `elements`, which add up. Facts taken over come before the
+    pack's own and may be asked for by them.
+    """
+
+    pack: Text
+    head: list[Literal["elements", "linking", "sections", "inner_values"]] = Field(default_factory=list)
+    vocabulary: list[str] = Field(default_factory=list)
+    facts: list[Literal["facts", "cases", "query_facts"]] = Field(default_factory=list)
+
+
+FAMILY = "-"
+"""Ends a code that stands for every reportable code below it."""
+
+
+def covering(entries: Iterable[str], code: str) -> str | None:
+    """Which of a pack's code entries is a code's own: the code itself, else the longest family it belongs to."""
+    fitting = [e for e in entries if e == code or (e.endswith(FAMILY) and code.startswith(e.removesuffix(FAMILY)))]
+    return max(fitting, key=lambda e: (e == code, len(e)), default=None)
+
+
 class PackHead(Strict):
-    """pack.yaml."""
+    """pack.yaml. Of several packs the one of the lowest `rank` is used where no code asks for another."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     title: Text
@@ -440,6 +463,15 @@ class PackHead(Strict):
     primary_fact: str | None = None
     code_set: str
     sources: dict[str, str]
+    rank: int = 0
+    uses: Uses | None = None
+
+    def spec(self, code: str) -> CodeSpec:
+        """What the pack says of a code that it covers. Raises KeyError for a foreign one."""
+        entry = covering(self.codes, code)
+        if entry is None:
+            raise KeyError(code)
+        return self.codes[entry]
 
 
 # patterns/common

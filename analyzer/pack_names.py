@@ -39,6 +39,7 @@ from analyzer.pack_files import (
     SetValue,
     ValueSet,
     WhenFact,
+    covering,
     did_you_mean,
     fact_of,
     validated,
@@ -96,7 +97,8 @@ class PackNames:
     def check_head(self, file: PackFile, all_sections: Collection[str]) -> None:
         """pack.yaml against itself."""
         head, linking = self.head, self.head.linking
-        file.known(head.default_code, head.codes, ("default_code",), "no code of this pack is")
+        if covering(head.codes, head.default_code) is None:
+            file.known(head.default_code, head.codes, ("default_code",), "no code of this pack is")
         file.all_known(head.shown, head.elements, ("shown",), "no element is called")
         file.all_known(head.inner_values, self._values(head.elements), ("inner_values",), "no element has a value")
         file.all_known(head.sections, {*all_sections, "other"}, ("sections",), "no section is called")

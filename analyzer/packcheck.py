@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.resources
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,7 +20,7 @@ from analyzer.codes import CodeTable
 from analyzer.dates import DateMention, DateReader
 from analyzer.dates import Example as DateExample
 from analyzer.members import Member
-from analyzer.pack_files import Lines
+from analyzer.pack_files import Lines, covering
 from analyzer.pack_names import PackFile
 from analyzer.packs import Cue, Examples, Pack, VocabularyRule
 from analyzer.querylint import LintExample, shipped_rules
@@ -55,10 +55,9 @@ def check_pack(pack: Pack) -> list[ExampleResult]:
 
     Raises PackError when the pack's expressions cannot be read, as nothing could be judged with it.
     """
-    members = {code: Member.of(pack, code) for code in pack.head.codes}
     return [
         *_vocabulary(pack),
-        *_candidates(pack, members),
+        *_candidates(pack),
         *_claims(pack),
         *_cues(pack),
         *_dates(pack.dates),
@@ -102,7 +101,8 @@ def _rule_check(reader: Reader, name: str, value: str, section: str | None) -> C
     return check
 
 
-def _candidates(pack: Pack, members: Mapping[str, Member]) -> Iterator[ExampleResult]:
+def _candidates(pack: Pack) -> Iterator[ExampleResult]:
+    members = {code: Member.of(pack, code) for code in (*pack.head.codes, pack.head.default_code)}
     file = pack.candidates
     if file is None:
         return
@@ -111,10 +111,11 @@ def _candidates(pack: Pack, members: Mapping[str, Member]) -> Iterator[ExampleRe
         where = _Where(shown, lines, ("rules", i, "examples"), rule.id)
         for kind, examples in (("match", rule.examples.match), ("no_match", rule.examples.no_match)):
             for j, example in enumerate(examples):
-                member = members.get(example.code or pack.head.default_code)
-                if member is None:
+                code = example.code or pack.head.default_code
+                if covering(pack.head.codes, code) is None:
                     problem = f"the pack has no code {example.code}"
                 else:
+                    member = members.get(code) or members.setdefault(code, Member.of(pack, code))
                     problem = _candidate_problem(member, rule.id, example, example_date(example, file), kind == "match")
                 yield where.result("match" if kind == "match" else "no_match", j, example.text, problem)
 

@@ -3,7 +3,8 @@
 A pack is `pack.yaml` beside `vocabulary/*.yaml`, `facts.yaml`, `requirements.yaml`, `alerts.yaml` and `queries.yaml`.
 `macros.yaml`, `flags.yaml`, `flag_facts.yaml`, `query_facts.yaml`, `candidate_codes.yaml` and `cases.yaml` (rules for
 several notes judged together) may be left out. What packs share (words, assertion cues, section titles, dates, authors)
-lies in `patterns/common`. Packs of a hospital's own may lie in any folder; docs/writing-a-pack.md says how.
+lies in `patterns/common`; a pack may also use another pack's words and facts (`uses`). Packs of a hospital's own may
+lie in any folder; docs/writing-a-pack.md says how.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ from analyzer.pack_files import (
     RequirementsFile,
     SectionsFile,
     Strict,
+    Uses,
     WordsFile,
+    covering,
     did_you_mean,
     file_of,
     macros_of,
@@ -138,6 +141,13 @@ class PackInfo:
     version: str
     codes: list[str]
     folder: str
+    rank: int = 0
+    given: bool = False
+    """Whether it lies in a folder that was given; else it ships with Chartgap."""
+
+    def covers(self, code: str) -> bool:
+        """Whether the pack judges notes for this code."""
+        return covering(self.codes, code) is not None
 
 
 @dataclass
@@ -168,7 +178,7 @@ class Pack:
 
     def query_book(self, code: str) -> QueryBook:
         """The pack's questions as they read for one of its codes. Raises PackError."""
-        return _query_book(self.place, self.head.codes[code])
+        return _query_book(self.place, self.head.spec(code))
 
     @cached_property
     def shown_elements(self) -> dict[str, frozenset[str]]:
@@ -189,17 +199,22 @@ class Pack:
         return self.head.id
 
 
+def _shipped() -> Traversable:
+    return importlib.resources.files("patterns")
+
+
 def _common() -> Traversable:
-    return importlib.resources.files("patterns") / "common"
+    return _shipped() / "common"
 
 
-def _folders(extra: Sequence[str | Path]) -> Iterable[Traversable | Path]:
-    yield from _packs_in(importlib.resources.files("patterns"))
+def _folders(extra: Sequence[str | Path]) -> Iterator[tuple[Traversable | Path, bool]]:
+    """Folders of packs, and whether each was given."""
+    yield from ((folder, False) for folder in _packs_in(_shipped()))
     for given in extra:
         found = list(_packs_in(Path(given)))
         if not found:
             raise PackError(str(given), None, "", "holds no pack (a folder with a pack.yaml)")
-        yield from found
+        yield from ((folder, True) for folder in found)
 
 
 def _packs_in(root: Traversable | Path) -> Iterator[Traversable | Path]:
@@ -212,16 +227,17 @@ def _packs_in(root: Traversable | Path) -> Iterator[Traversable | Path]:
 
 
 def available_packs(folders: Sequence[str | Path] = ()) -> list[PackInfo]:
-    """Packs that ship with Chartgap and those in `folders`, in this order.
+    """Packs that ship with Chartgap, then those in `folders`; those of a lower rank first.
 
     Raises PackError for an unreadable pack.yaml and for a name that two packs have.
     """
-    return [info for info, _folder in _found_packs(folders)]
+    return sorted((info for info, _folder in _found_packs(folders)), key=lambda info: info.rank)
 
 
 def pack_covering(infos: Sequence[PackInfo], code: str) -> PackInfo | None:
     """The pack for a code; one that was given stands before one that ships with Chartgap."""
-    return next((info for info in reversed(infos) if code in info.codes), None)
+    given = [info for info in reversed(infos) if info.given]
+    return next((info for info in (*given, *infos) if info.covers(code)), None)
 
 
 def load_pack(id_or_folder: str | Path, folders: Sequence[str | Path] = ()) -> Pack:
@@ -239,14 +255,36 @@ def load_pack(id_or_folder: str | Path, folders: Sequence[str | Path] = ()) -> P
 
 def _found_packs(folders: Sequence[str | Path]) -> list[tuple[PackInfo, Traversable | Path]]:
     found: dict[str, tuple[PackInfo, Traversable | Path]] = {}
-    for folder in _folders(folders):
-        content, shown, lines = file_of(folder, "pack.yaml")
-        head = validated(PackHead, content, shown, lines)
-        info = PackInfo(head.id, head.title, head.version, list(head.codes), str(folder))
+    for folder, given in _folders(folders):
+        head, file = _head(folder)
+        info = PackInfo(head.id, head.title, head.version, list(head.codes), str(folder), head.rank, given)
         other = found.setdefault(head.id, (info, folder))[0].folder
         if Path(other).resolve() != Path(info.folder).resolve():
-            raise PackFile(shown, lines).error(("id",), f"{head.id!r} is the name of the pack in {other} already")
+            raise file.error(("id",), f"{head.id!r} is the name of the pack in {other} already")
     return list(found.values())
+
+
+def _head(folder: Traversable | Path) -> tuple[PackHead, PackFile]:
+    """A folder's pack.yaml with what it takes over from the pack that it uses. Raises PackError."""
+    content, shown, lines = file_of(folder, "pack.yaml")
+    file = PackFile(shown, lines)
+    if isinstance(content, dict) and content.get("uses") is not None:
+        uses = validated(Uses, content["uses"], shown, lines, ("uses",))
+        other = file_of(_used(folder, uses, file), "pack.yaml")[0]
+        taken = {key: other[key] for key in uses.head if key in other} if isinstance(other, dict) else {}
+        content = {**taken, **content}
+        if isinstance(taken.get("elements"), dict) and isinstance(content["elements"], dict):
+            content["elements"] = {**taken["elements"], **content["elements"]}
+    return validated(PackHead, content, shown, lines), file
+
+
+def _used(folder: Traversable | Path, uses: Uses, file: PackFile) -> Traversable | Path:
+    """The folder of a used pack: beside the pack itself, or among those that ship with Chartgap. Raises PackError."""
+    beside = [folder.parent] if isinstance(folder, Path) else []
+    for root in (*beside, _shipped()):
+        if (root / uses.pack / "pack.yaml").is_file():
+            return root / uses.pack
+    raise file.error(("uses", "pack"), f"no pack folder is called {uses.pack!r}")
 
 
 def _load(folder: Traversable | Path) -> Pack:
@@ -254,17 +292,18 @@ def _load(folder: Traversable | Path) -> Pack:
     section_file = _common_file("sections.yaml", SectionsFile)
     sections: SectionsFile = section_file[0]
     titles = _section_titles(*section_file)
-    content, shown, lines = file_of(folder, "pack.yaml")
-    head = validated(PackHead, content, shown, lines)
+    head, head_file = _head(folder)
+    used = _used(folder, head.uses, head_file) if head.uses is not None else None
+    places = [common, *([used] if used is not None else []), folder]
     macros: dict[str, str] = {}
-    for place in (common, folder):
+    for place in places:
         if place is common or (place / "macros.yaml").is_file():
             macros |= macros_of(*file_of(place, "macros.yaml"))
-    vocabularies = _vocabularies(folder)
-    PackNames(head).check_head(PackFile(shown, lines), titles.values())
+    vocabularies = _vocabularies(folder, head.uses, used)
+    PackNames(head).check_head(head_file, titles.values())
     tags = frozenset(t for _, _, v in vocabularies for r in v.rules for t in r.tags or ())
-    judging, cases, candidates, candidate_lines = _judging(folder, head, tags)
-    queries = _query_book(folder, head.codes[head.default_code])
+    judging, cases, candidates, candidate_lines = _judging(folder, head, used, tags)
+    queries = _query_book(folder, head.spec(head.default_code))
     matcher, conditions = _matcher(head, vocabularies, macros)
     cue_data, cue_shown, cue_lines = file_of(common, "assertion.yaml")
     cues = validated(_CueFile, cue_data, cue_shown, cue_lines).cues
@@ -296,7 +335,7 @@ def _load(folder: Traversable | Path) -> Pack:
         raise PackError(cue_shown, line_of(cue_lines, ("cues",)), "cues", str(error)) from None
     reader = Reader(normalizer, layout, matcher, conditions, assertions, sections.assertion)
     digest = hashlib.sha256()
-    for place in (common, folder):
+    for place in places:
         for path in _all_files(place):
             digest.update(path[0].encode())
             digest.update(path[1].read_bytes())
@@ -311,7 +350,7 @@ def _load(folder: Traversable | Path) -> Pack:
         reader=reader,
         dates=DateReader.from_yaml(common / "dates.yaml"),
         queries=queries,
-        judging=judging_for(judging, head.codes[head.default_code]),
+        judging=judging_for(judging, head.spec(head.default_code)),
         family_judging=judging,
         candidates=candidates,
         candidate_lines=candidate_lines,
@@ -359,14 +398,20 @@ def _one_pattern(patterns: Sequence[str]) -> re.Pattern[str] | None:
     return re.compile("|".join(_any_space(p) for p in patterns), re.I) if patterns else None
 
 
-def _vocabularies(folder: Traversable | Path) -> list[tuple[str, Lines, Vocabulary]]:
+def _vocabularies(
+    folder: Traversable | Path, uses: Uses | None, used: Traversable | Path | None
+) -> list[tuple[str, Lines, Vocabulary]]:
+    """Files taken over from a used pack, then the pack's own."""
     place = folder / "vocabulary"
-    files = sorted(f.name for f in place.iterdir() if f.name.endswith(".yaml")) if place.is_dir() else []
+    own = sorted(f.name for f in place.iterdir() if f.name.endswith(".yaml")) if place.is_dir() else []
+    files = [(folder, name) for name in own]
+    if uses is not None and used is not None:
+        files = [*((used, f"{name}.yaml") for name in uses.vocabulary), *files]
     if not files:
         raise PackError(f"{folder.name}/vocabulary", None, "", "is missing: it holds the words of the pack")
     found: list[tuple[str, Lines, Vocabulary]] = []
-    for name in files:
-        content, shown, lines = file_of(folder, f"vocabulary/{name}")
+    for origin, name in files:
+        content, shown, lines = file_of(origin, f"vocabulary/{name}")
         found.append((shown, lines, validated(Vocabulary, content, shown, lines)))
     return found
 
@@ -427,20 +472,27 @@ _Files = dict[str, tuple[Any, str, Lines]]
 
 
 def _judging(
-    folder: Traversable | Path, head: PackHead, tags: frozenset[str]
+    folder: Traversable | Path, head: PackHead, used: Traversable | Path | None, tags: frozenset[str]
 ) -> tuple[dict[str, Any], CaseRules, CandidateFile | None, tuple[str, Lines]]:
     """Facts, requirements, alerts and flags as they stand in the files, checked as they read for every code."""
     files: _Files = {name: file_of(folder, f"{name}.yaml") for name in NEEDED}
     files |= {n: file_of(folder, f"{n}.yaml") for n in OPTIONAL if (folder / f"{n}.yaml").is_file()}
-    checked: list[_Files] = []
+    taken: _Files = {}
+    if head.uses is not None and used is not None:
+        taken = {name: file_of(used, f"{name}.yaml") for name in head.uses.facts}
+    checked: list[tuple[_Files, _Files]] = []
     for spec in head.codes.values():
-        read = {n: (filled(c, spec.words, spec.all_lists), s, li) for n, (c, s, li) in files.items()}
-        if read not in checked:
-            _check_rules(read, head, tags)
-            checked.append(read)
+        read, before = (
+            {n: (filled(c, spec.words, spec.all_lists), s, li) for n, (c, s, li) in some.items()}
+            for some in (files, taken)
+        )
+        if (read, before) not in checked:
+            _check_rules(read, before, head, tags)
+            checked.append((read, before))
     cases = validated(CaseRules, *files["cases"]) if "cases" in files else CaseRules()
     candidates = validated(CandidateFile, *files["candidate_codes"]) if "candidate_codes" in files else None
-    facts = {**files["facts"][0]["facts"], **cases.facts}
+    facts = {name: fact for content, _, _ in taken.values() for name, fact in content.get("facts", {}).items()}
+    facts |= {**files["facts"][0]["facts"], **cases.facts}
     # Facts that only queries and flags ask for stand in files of their own, after those that decide statuses.
     for extra in ("query_facts", "flag_facts"):
         facts |= files[extra][0]["facts"] if extra in files else {}
@@ -462,14 +514,20 @@ def _judging(
     return judging, cases, candidates, (shown, lines)
 
 
-def _check_rules(files: _Files, head: PackHead, tags: frozenset[str]) -> None:
-    """Check a pack's rules as they read for one code. Raises PackError."""
+def _check_rules(files: _Files, taken: _Files, head: PackHead, tags: frozenset[str]) -> None:
+    """Check a pack's rules as they read for one code, after the facts `taken` over. Raises PackError."""
     names = PackNames(head, tags)
 
-    def read(name: str, model: type[ModelT]) -> tuple[PackFile, ModelT]:
-        content, shown, lines = files[name]
+    def read(name: str, model: type[ModelT], among: _Files = files) -> tuple[PackFile, ModelT]:
+        content, shown, lines = among[name]
         return PackFile(shown, lines), validated(model, content, shown, lines)
 
+    for name in taken:
+        if name == "cases":
+            file, used_cases = read(name, CaseRules, taken)
+            names.add_facts(file, FactsFile(facts=used_cases.facts))
+        else:
+            names.add_facts(*read(name, FactsFile, taken))
     requirement_file, requirements = read("requirements", RequirementsFile)
     alert_file, alerts = read("alerts", AlertsFile)
     alert_ids = [alert.id for alert in alerts.alerts]

@@ -18,7 +18,7 @@ from analyzer.codes import NOTE_FIELDS, CodeEntry, CodeTable
 from analyzer.errors import PackError
 from analyzer.filling import filled
 from analyzer.note import IsoDate
-from analyzer.pack_files import CodeSpec
+from analyzer.pack_files import CodeSpec, covering
 from analyzer.packs import Pack, available_packs, load_pack
 from analyzer.yamlfile import line_of, read_yaml
 
@@ -179,7 +179,7 @@ def code_page(code: str, *, service: date | None = None, pack_folders: Sequence[
     )
     below = {entry.code, *(form.code for form in page.billable_forms)}
     for info in available_packs(pack_folders):
-        if below.intersection(info.codes):
+        if any(map(info.covers, below)):
             _add_pack(page, load_pack(info.id, pack_folders))
             break
     return page
@@ -223,7 +223,8 @@ def _add_pack(page: CodePage, pack: Pack) -> None:
         return
     shown = f"{pack.place.name}/{PAGE_FILE}"
     content, lines = read_yaml(file, shown)
-    spec: CodeSpec = pack.head.codes.get(page.code) or pack.head.codes[pack.head.default_code]
+    known = covering(pack.head.codes, page.code) is not None
+    spec: CodeSpec = pack.head.spec(page.code if known else pack.head.default_code)
     try:
         data = _PageFile.model_validate(filled(content, spec.words, spec.all_lists))
     except ValidationError as error:
@@ -232,7 +233,7 @@ def _add_pack(page: CodePage, pack: Pack) -> None:
         raise PackError(shown, line_of(lines, path), ".".join(map(str, path)), first["msg"]) from None
 
     def here(only: list[str] | None) -> bool:
-        return only is None or page.code in only or page.code not in pack.head.codes
+        return only is None or page.code in only or not known
 
     requirements = {r["id"]: r for r in pack.judging["requirements"]["requirements"]}
     if wrong := data.documentation.keys() ^ requirements.keys():

@@ -63,7 +63,7 @@ class TestThePage:
         assert not page.billable
         assert list(page.seventh_characters) == list("ABDGKS")
         assert [f.code for f in page.billable_forms] == [f"S32.2XX{c}" for c in "ABDGKS"]
-        assert page.pack is None
+        assert page.pack == "sacral-fracture"
 
     def test_of_a_full_form(self) -> None:
         page = code_page("S32.10XS")

@@ -28,7 +28,7 @@ from analyzer.audit.outputs import REPORTS
 from analyzer.codes import CodeTable, normalise
 from analyzer.errors import InputError, PackError
 from analyzer.pack_files import file_of, validated
-from analyzer.packs import Examples, available_packs
+from analyzer.packs import Examples, PackInfo, available_packs, pack_covering
 from analyzer.report import VERDICT_WORDS
 from analyzer.yamlfile import line_of, read_yaml
 
@@ -303,17 +303,13 @@ def write_claims(folder: Path, claims_file: Path, pack_folders: Sequence[Path] =
     audit = AuditFolder.open(folder)
     claims, unusable = read_claims(claims_file)
     found = _match(audit, claims, [str(path) for path in pack_folders])
-    rows = list(_rows(claims, unusable, found, _covered_codes(pack_folders)))
+    rows = list(_rows(claims, unusable, found, available_packs(pack_folders)))
     write_table(folder / CLAIMS, COLUMNS, rows)
     summary = _summary(claims_file, claims, unusable, found, rows)
     partial = folder / f"{CLAIMS_SUMMARY}.partial"
     partial.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(folder / CLAIMS_SUMMARY)
     return summary
-
-
-def _covered_codes(pack_folders: Sequence[Path]) -> frozenset[str]:
-    return frozenset(code for info in available_packs(pack_folders) for code in info.codes)
 
 
 def _match(audit: AuditFolder, claims: Sequence[Claim], pack_folders: Sequence[str]) -> _Matched:
@@ -397,7 +393,7 @@ def _any_whole(pattern: str, values: Sequence[str]) -> str | None:
 
 
 def _rows(
-    claims: Sequence[Claim], unusable: Sequence[tuple[int, str]], found: _Matched, covered: frozenset[str]
+    claims: Sequence[Claim], unusable: Sequence[tuple[int, str]], found: _Matched, packs: Sequence[PackInfo]
 ) -> Iterator[list[Any]]:
     for claim in claims:
         for code in claim.codes:
@@ -406,7 +402,7 @@ def _rows(
                 yield _row("billed_without_support", claim, code, verdict or "irrelevant", said)
     for claim in claims:
         for code in claim.codes:
-            if code in covered and code not in claim.best:
+            if code not in claim.best and pack_covering(packs, code) is not None:
                 kind = "billed_not_judged" if claim.notes else "billed_without_note"
                 yield _row(kind, claim, code, "", KINDS[kind])
     for kind in ("support_without_code", "support_without_claim"):

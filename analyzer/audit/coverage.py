@@ -11,7 +11,7 @@ from analyzer.audit.cells import read_table
 from analyzer.audit.claims import column_meanings, split_cells
 from analyzer.codes import CodeTable, normalise
 from analyzer.errors import CodeError, InputError
-from analyzer.packs import available_packs
+from analyzer.packs import available_packs, pack_covering
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,8 @@ def coverage(claims_file: Path, pack_folders: Sequence[str | Path] = ()) -> Cove
     carrying = [column for column, meaning in column_meanings(columns).items() if meaning == "codes"]
     if not carrying:
         raise InputError(f"{claims_file}:1: no column of billed codes (such as codes, dx_codes or icd10)")
-    pack_of = {code: info.id for info in available_packs(pack_folders) for code in info.codes}
+    infos = available_packs(pack_folders)
+    pack_of: dict[str, str] = {}
     codes: Counter[str] = Counter()
     packs: Counter[str] = Counter()
     rows = covered = unreadable = 0
@@ -63,6 +64,9 @@ def coverage(claims_file: Path, pack_folders: Sequence[str | Path] = ()) -> Cove
         written = [normalise(code) for code in split_cells([row[column] for column in carrying])]
         unreadable += written.count(None)
         billed = {code for code in written if code is not None}
+        for code in billed - codes.keys():
+            if (pack := pack_covering(infos, code)) is not None:
+                pack_of[code] = pack.id
         found = {pack_of[code] for code in billed if code in pack_of}
         rows += bool(billed)
         covered += bool(found)

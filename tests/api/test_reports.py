@@ -143,7 +143,7 @@ def test_a_query_that_the_note_does_not_leave_is_refused(client: TestClient, not
 
 def test_packs_and_codes(client: TestClient) -> None:
     listed = client.get("/v1/packs").json()["packs"]
-    assert [pack["id"] for pack in listed] == ["traumatic-spondylopathy"]
+    assert [pack["id"] for pack in listed] == ["traumatic-spondylopathy", "sacral-fracture"]
     pack = client.get("/v1/packs/traumatic-spondylopathy").json()
     assert [r["id"] for r in pack["requirements"]][:2] == ["region", "trauma_mechanism"]
     assert all(r["prompt"].endswith("?") for r in pack["requirements"])
