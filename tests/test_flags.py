@@ -163,8 +163,10 @@ def test_the_note_type_speaks_where_no_role_is_given(analyzer: Analyzer) -> None
     assert "author_not_accountable" not in raised(known)
 
 
-def test_billed_code_against_healed_wording(analyzer: Analyzer) -> None:
-    assert "billed_code_disagrees" in raised(report_of(analyzer, FULL, code="S32.2XXA"))
+@pytest.mark.parametrize("code", ["S32.2XXA", "S32.2XXD", "S33.8XXA"])
+def test_billed_code_against_healed_wording(analyzer: Analyzer, code: str) -> None:
+    """With a pack of the code's own and without one."""
+    assert "billed_code_disagrees" in raised(report_of(analyzer, FULL, code=code))
     assert "billed_code_disagrees" not in raised(report_of(analyzer, FULL, code="M48.38"))
 
 
@@ -176,7 +178,7 @@ def test_uncertain_diagnosis_is_flagged_for_inpatients_only(analyzer: Analyzer) 
 
 def test_flags_move_neither_status_nor_verdict(analyzer: Analyzer) -> None:
     plain = report_of(analyzer, FULL)
-    flagged = report_of(analyzer, FULL, author_role="nurse", code="S32.2XXA")
+    flagged = report_of(analyzer, FULL, author_role="nurse", code="S33.8XXA")
     assert raised(flagged) > raised(plain)
     for one, other in zip(flagged.requirements, plain.requirements, strict=True):
         assert (one.id, one.status, one.value) == (other.id, other.status, other.value)
