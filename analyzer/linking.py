@@ -342,15 +342,13 @@ class Linker:
     def _one_account(self, linked: Linked, order: Sequence[str]) -> None:
         """A sentence that only says how the patient came down continues the one that says what happened."""
         segments = linked.reading.segments
+        at = {e.segment: e for e in linked.events}
         for e in linked.events:
             if not all("landing" in m.tags for m in e.mentions):
                 continue
             block = segments[e.segment].block
-            beside = {
-                o.value
-                for o in linked.events
-                if o is not e and -2 <= o.segment - e.segment <= 1 and segments[o.segment].block == block
-            }
+            near = (at[j] for j in (e.segment - 2, e.segment - 1, e.segment + 1) if j in at)
+            beside = {o.value for o in near if segments[o.segment].block == block}
             e.value = next((v for v in order if v in beside and v != self._vague_event), e.value)
 
     def _second_event(self, linked: Linked) -> None:
@@ -455,12 +453,18 @@ class Linker:
     def _repeated(linked: Linked) -> set[int]:
         """The dates (by identity) that another sentence about an injury repeats, finer or coarser."""
         told = [c for c in linked.dates if c.why in ("event", "injury", "label") and c.mention.kind == "absolute"]
-        return {
-            id(c)
-            for c in told
-            for o in told
-            if o.segment != c.segment and (_within(o.mention, c.mention) or _within(c.mention, o.mention))
+        # A long chart repeats few days many times: intervals are compared, not their mentions.
+        places: dict[tuple[Day | None, Day | None], set[int]] = {}
+        sample: dict[tuple[Day | None, Day | None], DateMention] = {}
+        for c in told:
+            key = (c.mention.earliest, c.mention.latest)
+            places.setdefault(key, set()).add(c.segment)
+            sample.setdefault(key, c.mention)
+        kin = {
+            a: set().union(*(places[b] for b, o in sample.items() if _within(o, m) or _within(m, o)))
+            for a, m in sample.items()
         }
+        return {id(c) for c in told if kin[c.mention.earliest, c.mention.latest] - {c.segment}}
 
     def _date_studies(
         self, reading: Reading, i: int, segment: Segment, here: Sequence[Mention], d: DateMention

@@ -9,6 +9,7 @@ print(json.dumps(R.model_json_schema(mode='serialization'), indent=2))" > docs/g
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -236,9 +237,12 @@ def test_a_long_note_costs_in_proportion(analyzer: Analyzer, samples: list[Note]
     cost = {}
     for times in (2, 8):
         text = "\n\n".join([base] * times)
-        started = time.process_time()
-        report = analyzer.report(Note(note_id="long", text=text, date_of_service=date(2025, 6, 1)))
-        cost[times] = time.process_time() - started
+        note = Note(note_id="long", text=text, date_of_service=date(2025, 6, 1))
+        cost[times] = math.inf
+        for _ in range(2):  # The lower of two: what else the machine does adds to a run, it never takes from one.
+            started = time.process_time()
+            report = analyzer.report(note)
+            cost[times] = min(cost[times], time.process_time() - started)
         assert_offsets(report, text)
         assert len(report.findings) > 500 * times
     # Four times the text; a quadratic step anywhere would show as sixteen times the cost.
